@@ -1,0 +1,10 @@
+import type { Awaitable } from './storage/session-storage.js';
+
+export function isThenable<T>(value: Awaitable<T>): value is PromiseLike<T> {
+  return typeof (value as PromiseLike<T> | undefined)?.then === 'function';
+}
+
+/** `value.then(next)` that makes no promise where there is none: the way of every request on a synchronous storage. */
+export function after<T, R>(value: Awaitable<T>, next: (value: T) => Awaitable<R>): Awaitable<R> {
+  return isThenable(value) ? value.then(next) : next(value);
+}
