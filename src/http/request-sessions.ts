@@ -1,0 +1,227 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ArgumentsHost } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
+import { after, isThenable } from '../awaitable.js';
+import { SessionError, SessionStorageError } from '../session.errors.js';
+import { Session } from '../session.js';
+import type { SessionState } from '../session.state.js';
+import { SessionStore, type SessionsOfRequests, type SessionTarget } from '../session.store.js';
+import type { Awaitable } from '../storage/session-storage.js';
+import type { HeaderEdits } from './response-headers.js';
+import { type Outgoing, ResponseNet } from './response-net.js';
+import { type CookieRequest, SessionCookie } from './session.cookie.js';
+
+const CARRIED = Symbol('nest-sessions.request');
+
+/** A platform's response, or Node's own. */
+type AnyResponse = ServerResponse | { readonly raw: ServerResponse };
+type RawRequest = IncomingMessage & { [CARRIED]?: RequestSession };
+
+/** Finds the session of a request once, and remembers it for whoever asks next. */
+@Injectable()
+export class RequestSessions implements SessionsOfRequests {
+  constructor(
+    readonly store: SessionStore<any>,
+    private readonly cookie: SessionCookie,
+  ) {
+    store.requests = this;
+  }
+
+  /** The session that a request carries: read on the first call, with its response netted from then on. */
+  open(request: CookieRequest, response: AnyResponse | undefined): Awaitable<RequestSession> {
+    const raw: RawRequest = 'raw' in request ? request.raw : request;
+    let carried = raw[CARRIED];
+    if (!carried) {
+      const answer = response === undefined ? responseOf(raw) : 'raw' in response ? response.raw : response;
+      carried = raw[CARRIED] = new RequestSession(this.store, this.cookie, request);
+      carried.net = ResponseNet.hang(answer, carried);
+    }
+    return carried.loaded();
+  }
+
+  of(target: SessionTarget, response?: AnyResponse): Awaitable<Session<any>> {
+    if (!isHost(target)) return after(this.open(target, response), sessionOf);
+    if (target.getType() !== 'http') {
+      throw new SessionError(
+        `SessionStore.of() takes an HTTP context, got "${target.getType()}": pass the handshake's request and response, or load() the id.`,
+      );
+    }
+    const http = target.switchToHttp();
+    return after(this.open(http.getRequest(), http.getResponse()), sessionOf);
+  }
+}
+
+/** The session of one request, and what has to happen to it when the response goes out. */
+export class RequestSession implements Outgoing {
+  /** Undefined until it is loaded. */
+  state: SessionState | undefined;
+  session: Session<any> | undefined;
+  net: ResponseNet | undefined;
+
+  private loading: PromiseLike<this> | undefined;
+  private committing: PromiseLike<void> | undefined;
+  private failed = false;
+
+  constructor(
+    readonly store: SessionStore<any>,
+    private readonly cookie: SessionCookie,
+    private readonly request: CookieRequest,
+  ) {}
+
+  /** Reads the session once; whoever asks meanwhile waits for the same, and after a failure it is tried again. */
+  loaded(): Awaitable<this> {
+    if (this.state) return this;
+    if (this.loading) return this.loading;
+    const found = after(this.find(), (live) => {
+      const state = live ?? this.store.lifecycle.begin();
+      state.carried = true;
+      state.cameByCookie = live !== undefined;
+      this.state = state;
+      this.session = new Session(state, this.store.lifecycle, this.store.exclusive);
+      return this;
+    });
+    if (!isThenable(found)) return found;
+    const done = () => void (this.loading = undefined);
+    this.loading = found;
+    found.then(done, done);
+    return found;
+  }
+
+  get mayDiffer(): boolean {
+    return !this.failed && (this.state === undefined || this.state.values.mayDiffer);
+  }
+
+  /** Saves what changed while a failure can still be an error of the handler; a touch alone can wait. */
+  saveChanges(): Awaitable<void> {
+    return this.commit(false);
+  }
+
+  /** The handler answers by itself, so that nothing but the net can put an error in the place of its answer. */
+  replaceAnswer(error: unknown): void {
+    this.net?.replace(error);
+  }
+
+  isResponse(value: unknown): boolean {
+    const response = this.net?.response;
+    return value === response || (value as { raw?: unknown } | null)?.raw === response;
+  }
+
+  settle(): Awaitable<void> {
+    return this.commit(true);
+  }
+
+  headers(): HeaderEdits {
+    return { cookie: this.cookieText() };
+  }
+
+  seal(): void {
+    if (this.state) this.state.sealed = true;
+  }
+
+  report(error: unknown): number {
+    if (error instanceof SessionStorageError) return 503;
+    this.store.lifecycle.events.error('A response was not sent, as its session could not be saved', error);
+    return 500;
+  }
+
+  private commit(touchAlone: boolean): Awaitable<void> {
+    if (this.failed) return;
+    if (this.loading) return this.handlerStarted(this.loading).then(() => this.commit(touchAlone));
+    if (!this.state) return;
+    // Whoever sends meanwhile fails with it: a stream that a handler left running must not become a success.
+    if (this.committing) return this.committing.then(() => this.commit(touchAlone));
+    try {
+      const saving = this.store.lifecycle.commit(this.state, touchAlone);
+      if (!isThenable(saving)) return;
+      this.committing = saving.then(
+        () => void (this.committing = undefined),
+        (error: unknown) => {
+          this.committing = undefined;
+          this.fail(error);
+        },
+      );
+      return this.committing;
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /**
+   * Nest sends the headers of an SSE stream on the next macrotask, while the session may still be read. They
+   * wait for it, and then for one macrotask more, as without a session, in which the handler starts.
+   */
+  private async handlerStarted(loading: PromiseLike<unknown>): Promise<void> {
+    await loading.then(undefined, () => undefined);
+    await new Promise(setImmediate);
+  }
+
+  /** Told once: whatever answers the error must not fail by the same error again. */
+  private fail(error: unknown): never {
+    this.failed = true;
+    throw error;
+  }
+
+  private find(): Awaitable<SessionState | undefined> {
+    const candidates = this.cookie.candidates(this.request);
+    if (candidates.length === 0) return undefined;
+    return candidates.length === 1 ? this.store.lifecycle.find(candidates[0]!) : this.pick(candidates);
+  }
+
+  /** Of several cookies of the name the one that is live; two that are live count as none (S43). */
+  private async pick(candidates: string[]): Promise<SessionState | undefined> {
+    const { lifecycle } = this.store;
+    const live: SessionState[] = [];
+    for (const candidate of candidates) {
+      const state = await lifecycle.find(candidate);
+      if (state) live.push(state);
+    }
+    if (live.length > 1) lifecycle.events.emit('rejected');
+    return live.length === 1 ? live[0] : undefined;
+  }
+
+  private cookieText(): string | undefined {
+    const { state, cookie, request } = this;
+    if (!state || state.cookieDue === 'none') return undefined;
+    if (cookie.isWithheld(request)) {
+      this.store.lifecycle.events.warnOnce(
+        'The session cookie is Secure and the request came in plain HTTP: the cookie was withheld. ' +
+          'Behind a proxy that ends TLS, let the platform trust it ("trust proxy" on Express, trustProxy on Fastify)',
+      );
+      return undefined;
+    }
+    return state.cookieDue === 'clear'
+      ? cookie.clear(request)
+      : cookie.text(state.id!, new Date(state.expiresAt), request);
+  }
+}
+
+const sessionOf = ({ session }: RequestSession): Session<any> => session!;
+
+function isHost(target: SessionTarget): target is ArgumentsHost {
+  return typeof (target as ArgumentsHost).switchToHttp === 'function';
+}
+
+/** The response of a raw request, where the request leads to it. */
+function responseOf(raw: IncomingMessage): ServerResponse {
+  const { res, socket, stream } = raw as IncomingMessage & {
+    res?: ServerResponse;
+    socket: { _httpMessage?: ServerResponse } | null;
+    stream?: Record<symbol, unknown>;
+  };
+  if (res) return res; // Express
+  if (socket?._httpMessage?.req === raw) return socket._httpMessage; // HTTP/1
+  for (const symbol of stream ? Object.getOwnPropertySymbols(stream) : []) {
+    // HTTP/2
+    const value = stream![symbol] as ServerResponse | undefined;
+    if (symbol.description === 'response' && value?.req === raw) return value;
+  }
+  throw new SessionError(
+    'SessionStore.of(): this request does not lead to its response; pass the response as the second argument.',
+  );
+}
+
+/** The session that a request carries already. */
+export function carriedBy(request: CookieRequest): Session<any> | undefined {
+  const raw: RawRequest = 'raw' in request ? request.raw : request;
+  return raw[CARRIED]?.session;
+}

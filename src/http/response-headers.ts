@@ -1,0 +1,106 @@
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+
+/** What a session adds to a response. */
+export interface HeaderEdits {
+  /** `Set-Cookie` text, if the browser is to be told something. */
+  readonly cookie: string | undefined;
+}
+
+/** Headers as `writeHead` takes them: an object, a flat list of names and values, or a list of pairs. */
+export type GivenHeaders = OutgoingHttpHeaders | readonly unknown[] | undefined;
+
+type HeaderValue = number | string | string[];
+
+/**
+ * Adds a session's headers to what goes out, whether it was set on the response or comes as an argument of
+ * `writeHead`, which would overwrite it. Doing it twice changes nothing.
+ *
+ * @returns the headers for `writeHead`; what was given is not changed, as it may be shared by many responses
+ */
+export function addSessionHeaders(
+  response: ServerResponse,
+  given: GivenHeaders,
+  { cookie }: HeaderEdits,
+): GivenHeaders {
+  let headers = asObject(given);
+  const edit = (name: string, change: (value: HeaderValue | undefined) => HeaderValue) => {
+    const before = find(headers, name) ?? response.getHeader(name);
+    const after = change(before);
+    if (after === before) return;
+    if (headers) headers = put(headers, name, after);
+    else response.setHeader(name, after);
+  };
+  edit('Vary', withCookie);
+  if (cookie !== undefined) {
+    edit('Set-Cookie', (value) => {
+      const cookies = value === undefined ? [] : Array.isArray(value) ? value : [String(value)];
+      return cookies.includes(cookie) ? value! : [...cookies, cookie];
+    });
+    edit('Cache-Control', unshared);
+  }
+  return headers;
+}
+
+/** The length of the body, if the headers tell it. */
+export function contentLength(response: ServerResponse, given: GivenHeaders): number {
+  const length = find(asObject(given), 'Content-Length') ?? response.getHeader('Content-Length');
+  return length === undefined ? Infinity : Number(length);
+}
+
+const OF_THE_BODY =
+  /^(content-.*|etag|last-modified|location|expires|accept-ranges|transfer-encoding|trailer|cache-control)$/i;
+
+/** Leaves of the headers what holds for another answer too, such as CORS and other cookies. */
+export function dropBodyHeaders(response: ServerResponse, given: GivenHeaders): void {
+  for (const [name, value] of Object.entries(asObject(given) ?? {})) {
+    if (value !== undefined && !response.hasHeader(name)) response.setHeader(name, value);
+  }
+  for (const name of response.getHeaderNames()) if (OF_THE_BODY.test(name)) response.removeHeader(name);
+}
+
+/** The response depends on the cookie (S46). */
+function withCookie(vary: HeaderValue | undefined): HeaderValue {
+  const names = vary === undefined ? '' : Array.isArray(vary) ? vary.join(', ') : String(vary);
+  if (names === '') return 'Cookie';
+  return /(^|,)\s*(\*|cookie)\s*(,|$)/i.test(names) ? vary! : `${names}, Cookie`;
+}
+
+/** No cache between server and browser may hand a session's cookie to somebody else (S46). */
+function unshared(cacheControl: HeaderValue | undefined): HeaderValue {
+  const directives = cacheControl === undefined ? '' : String(cacheControl);
+  if (/(^|,)\s*(private|no-store)\s*(,|$)/i.test(directives)) return cacheControl!;
+  const kept = directives
+    .split(',')
+    .map((directive) => directive.trim())
+    .filter((directive) => directive !== '' && !/^(public|s-maxage\b.*|proxy-revalidate)$/i.test(directive));
+  return ['private', ...kept].join(', ');
+}
+
+function find(headers: OutgoingHttpHeaders | undefined, name: string): HeaderValue | undefined {
+  const key = headers && keyOf(headers, name);
+  return key === undefined ? undefined : headers![key];
+}
+
+function put(headers: OutgoingHttpHeaders, name: string, value: HeaderValue): OutgoingHttpHeaders {
+  return { ...headers, [keyOf(headers, name) ?? name]: value };
+}
+
+function keyOf(headers: OutgoingHttpHeaders, name: string): string | undefined {
+  const wanted = name.toLowerCase();
+  for (const key in headers) if (key.length === name.length && key.toLowerCase() === wanted) return key;
+  return undefined;
+}
+
+/** Headers by name. Of a list, a name that comes more than once keeps all its values, which Node itself does not always. */
+function asObject(given: GivenHeaders): OutgoingHttpHeaders | undefined {
+  if (!Array.isArray(given)) return (given as OutgoingHttpHeaders | undefined) ?? undefined;
+  const headers: OutgoingHttpHeaders = {};
+  const flat: unknown[] = Array.isArray(given[0]) ? given.flat(1) : given;
+  for (let i = 0; i + 1 < flat.length; i += 2) {
+    const name = String(flat[i]);
+    const value = flat[i + 1] as HeaderValue;
+    const key = keyOf(headers, name) ?? name;
+    headers[key] = headers[key] === undefined ? value : [headers[key], value].flat().map(String);
+  }
+  return headers;
+}

@@ -1,0 +1,55 @@
+import { Logger } from '@nestjs/common';
+import { Subject } from 'rxjs';
+
+/** What can happen to a session. */
+export type SessionEventType =
+  | 'created'
+  /** It got a new secret: the old id is dead. */
+  | 'rotated'
+  | 'destroyed'
+  | 'expired'
+  /** A full memory storage made room. */
+  | 'evicted'
+  /** A client sent an id that is malformed, unknown, forged or expired, or several live ones (S5, S43). */
+  | 'rejected'
+  /** A request wanted to write to a session that had ended meanwhile. */
+  | 'gone'
+  /** A rotation came second, or a lock was lost: nothing was written. */
+  | 'conflict'
+  /** What is stored could not be read; it counts as absent (S49). */
+  | 'corrupt'
+  /** The storage failed where no caller is told, as when only the touch was to be written. */
+  | 'failed';
+
+/** One event. It never holds an id: the handle names the session (S5, S50). */
+export interface SessionEvent {
+  readonly type: SessionEventType;
+  readonly handle?: string | undefined;
+  readonly userId?: string | undefined;
+  readonly at: Date;
+}
+
+/** How the library speaks to the application: events for programs, log lines for people. */
+export class SessionEvents {
+  readonly subject = new Subject<SessionEvent>();
+  private readonly logger = new Logger('SessionModule');
+  private readonly said = new Set<string>();
+
+  emit(type: SessionEventType, handle?: string, userId?: string): void {
+    if (this.subject.observed) this.subject.next({ type, handle, userId, at: new Date() });
+  }
+
+  /** Warns once per text, so that what every request meets does not fill the log. */
+  warnOnce(text: string): void {
+    if (this.said.has(text)) return;
+    this.said.add(text);
+    this.logger.warn(`${text} (said once)`);
+  }
+
+  error(text: string, error: unknown): void {
+    this.logger.error(
+      `${text}: ${error instanceof Error ? error.message : String(error)}`,
+      (error as Error)?.stack,
+    );
+  }
+}

@@ -1,0 +1,120 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { SessionError, SessionGoneError, SessionLockError } from './session.errors.js';
+import { parseId } from './session.id.js';
+import type { SessionLifecycle } from './session.lifecycle.js';
+import type { SessionState } from './session.state.js';
+import type { SessionLease } from './storage/session-storage.js';
+
+type Tap<R> = (data: object) => R | PromiseLike<R>;
+
+/** A lock that the code running now holds, and the one it was taken inside of. */
+interface Held {
+  readonly handle: string;
+  readonly by: 'tap' | 'route';
+  readonly lease: SessionLease;
+  released: boolean;
+  readonly outer: Held | undefined;
+}
+
+/** Work that one session's holders do one after another: taps and locked routes. */
+export class SessionExclusive {
+  private readonly held = new AsyncLocalStorage<Held>();
+
+  constructor(private readonly lifecycle: SessionLifecycle) {}
+
+  /** Runs `fn` on the fresh data of this session, alone, and saves what it made of them. */
+  async tap<R>(state: SessionState, fn: Tap<R>): Promise<R> {
+    checkTap(fn);
+    this.lifecycle.refuseGone(state);
+    this.lifecycle.name(state);
+    const handle = state.handle!;
+    return this.inTap(handle, async (lease) => {
+      await state.writing;
+      await this.lifecycle.refresh(state);
+      return this.run(state, fn, lease);
+    });
+  }
+
+  /** The same for the session of an id; `fn` does not run if there is none. */
+  async tapById<R>(id: string, fn: Tap<R>): Promise<R> {
+    checkTap(fn);
+    const parts = parseId(id);
+    if (!parts) throw new SessionGoneError(undefined);
+    return this.inTap(parts.handle, async (lease) => {
+      const state = await this.lifecycle.find(id);
+      if (!state) throw new SessionGoneError(undefined);
+      return this.run(state, fn, lease);
+    });
+  }
+
+  /** Runs `fn` while the route holds the session; its writes depend on the lease. */
+  async locked<R>(state: SessionState, fn: () => Promise<R>): Promise<R> {
+    if (state.status !== 'stored' || this.heldHere(state.handle!)) return fn();
+    return this.alone(state.handle!, 'route', async (lease) => {
+      await state.writing;
+      await this.lifecycle.refresh(state);
+      state.lease = lease.token;
+      try {
+        return await fn();
+      } finally {
+        await state.writing;
+        state.lease = undefined;
+      }
+    });
+  }
+
+  private inTap<R>(handle: string, fn: (lease: SessionLease) => Promise<R>): Promise<R> {
+    const held = this.heldHere(handle);
+    if (held?.by === 'route') return fn(held.lease);
+    if (!held) return this.alone(handle, 'tap', fn);
+    throw new SessionLockError(
+      `Session ${handle}: tap() inside a tap() of the same session would wait for itself; use the data of the outer one.`,
+    );
+  }
+
+  private async run<R>(state: SessionState, fn: Tap<R>, lease: SessionLease): Promise<R> {
+    const draft = state.values.draft();
+    const result = await fn(draft.data);
+    await state.writing;
+    this.lifecycle.refuseGone(state);
+    const change = draft.settle();
+    // A request's commit writes the touch, and renews the cookie with it.
+    const touchAt = state.carried ? undefined : this.lifecycle.touchTime(state);
+    if (state.status === 'new') {
+      if (change) await this.lifecycle.insert(state, change);
+    } else if (change || touchAt !== undefined) {
+      await this.lifecycle.write(state, change, touchAt, lease.token);
+      this.lifecycle.refuseGone(state);
+    }
+    draft.accept();
+    return result;
+  }
+
+  /** Holds a session while `fn` runs, and releases it whatever happens (S54). */
+  private async alone<R>(
+    handle: string,
+    by: Held['by'],
+    fn: (lease: SessionLease) => Promise<R>,
+  ): Promise<R> {
+    const { settings } = this.lifecycle;
+    const lease = await this.lifecycle.call(() => settings.storage.lock(handle, settings.lock));
+    const held: Held = { handle, by, lease, released: false, outer: this.held.getStore() };
+    try {
+      return await this.held.run(held, fn, lease);
+    } finally {
+      held.released = true;
+      await this.lifecycle.call(() => lease.release());
+    }
+  }
+
+  private heldHere(handle: string): Held | undefined {
+    for (let held = this.held.getStore(); held; held = held.outer) {
+      if (held.handle === handle && !held.released) return held;
+    }
+    return undefined;
+  }
+}
+
+function checkTap(fn: unknown): void {
+  if (typeof fn !== 'function') throw new SessionError(`tap takes a function; got a ${typeof fn}.`);
+}

@@ -1,0 +1,510 @@
+import { after, isThenable } from './awaitable.js';
+import {
+  SessionConflictError,
+  SessionError,
+  SessionExistsError,
+  SessionGoneError,
+  SessionLockError,
+  SessionStorageError,
+  SessionTooLargeError,
+} from './session.errors.js';
+import type { SessionEvents } from './session.events.js';
+import { newHandle, newSecret, parseId, proofOf, proves } from './session.id.js';
+import type { SessionSettings } from './session.options.js';
+import { SessionState } from './session.state.js';
+import { SessionValues, type ValueChange } from './session.values.js';
+import type { Awaitable, SessionChange, SessionRecord, UpdateResult } from './storage/session-storage.js';
+
+/** How often a write that must not meet another one is tried again. */
+const MAX_TRIES = 20;
+
+/** What a rotation may change besides the secret. */
+type Binding = Pick<SessionChange, 'userId' | 'authenticatedAt' | 'ttl'>;
+
+/**
+ * What a session goes through: begun, found, committed, rotated, ended. What can be done without waiting
+ * is done without a promise.
+ */
+export class SessionLifecycle {
+  constructor(
+    readonly settings: SessionSettings,
+    readonly events: SessionEvents,
+  ) {}
+
+  /** A new visitor's session: nothing is stored until something is written. */
+  begin(): SessionState {
+    return new SessionState(this.initialValues(), Date.now(), this.settings.ttl);
+  }
+
+  /** The session of an id; undefined if the id is malformed, unknown or forged, or the session has ended. */
+  find(id: string): Awaitable<SessionState | undefined> {
+    const parts = parseId(id);
+    if (!parts) {
+      this.events.emit('rejected');
+      return undefined;
+    }
+    return after(
+      this.call(() => this.settings.storage.read(parts.handle)),
+      (record) => {
+        if (
+          !record ||
+          !this.isSound(record, parts.handle) ||
+          !proves(parts.secret, record.proof) ||
+          !this.isLive(record)
+        ) {
+          this.events.emit('rejected', record ? parts.handle : undefined);
+          return undefined;
+        }
+        const state = new SessionState(this.valuesOf(record), record.createdAt, this.settings.ttl);
+        state.startedHere = false;
+        state.id = id;
+        state.take(record);
+        return state;
+      },
+    );
+  }
+
+  /** Gives a new session its id, once. */
+  name(state: SessionState): void {
+    if (state.id !== undefined) return;
+    const secret = newSecret(this.settings.generateId);
+    state.handle = newHandle();
+    state.id = `${state.handle}.${secret}`;
+    state.proof = proofOf(secret);
+  }
+
+  // ── commit ─────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Saves what changed, and the touch if it is due, in one call; where nothing is to be saved, no call.
+   *
+   * @param touchAlone also when the touch is all there is to save
+   */
+  commit(state: SessionState, touchAlone = true): Awaitable<void> {
+    if (state.writing) return state.writing.then(() => this.commit(state, touchAlone));
+    if (state.status === 'gone') return;
+    const change = state.values.mayDiffer ? state.values.collect(state.carried) : undefined;
+    if (state.status === 'new') return change && this.insert(state, change);
+    if (change || state.ttlChanged) return this.write(state, change, this.touchTime(state));
+    if (!touchAlone) return;
+    const at = this.touchTime(state);
+    return at === undefined ? undefined : this.touch(state, at);
+  }
+
+  /** @throws {SessionGoneError} if the session ended meanwhile */
+  async save(state: SessionState): Promise<void> {
+    const { version } = state;
+    await this.commit(state);
+    // Where nothing was to be written, whoever saves still wants to know that the session is there.
+    if (state.status === 'stored' && state.version === version) await this.catchUp(state);
+    this.refuseGone(state);
+  }
+
+  expireIn(state: SessionState, ttl: number): void {
+    state.ttl = ttl;
+    state.ttlChanged = true;
+    state.expiresAt = state.deadline(this.settings, Date.now());
+  }
+
+  /**
+   * Stores a new session.
+   *
+   * @param ownId the id is the caller's, so that a taken one is an error; else another one is made
+   */
+  insert(state: SessionState, change?: ValueChange, ownId = false): Awaitable<void> {
+    if (state.sealed) {
+      this.events.warnOnce(
+        'A session was written to for the first time after the headers had gone out: nothing was stored',
+      );
+      return;
+    }
+    this.checkSize(state, change);
+    return this.during(state, this.tryInsert(state, change, ownId ? 1 : 3));
+  }
+
+  private tryInsert(state: SessionState, change: ValueChange | undefined, tries: number): Awaitable<void> {
+    this.name(state);
+    const now = Date.now();
+    const record: SessionRecord = {
+      handle: state.handle!,
+      proof: state.proof,
+      version: 1,
+      createdAt: now,
+      touchedAt: now,
+      expiresAt: now + Math.min(state.ttl ?? this.settings.ttl, this.settings.absoluteTtl),
+      authenticatedAt: state.userId === undefined ? undefined : now,
+      ttl: state.ttl,
+      userId: state.userId,
+      data: state.values.with(change),
+    };
+    return after(
+      this.call(() => this.settings.storage.create(record)),
+      (created) => {
+        if (created) {
+          if (change) state.values.saved(change);
+          state.take(record);
+          state.ttlChanged = false;
+          state.useNoted = true;
+          state.cookieDue = 'issue';
+          this.events.emit('created', record.handle, record.userId);
+          return;
+        }
+        if (tries <= 1) throw new SessionExistsError(record.handle);
+        state.id = undefined;
+        return this.tryInsert(state, change, tries - 1);
+      },
+    );
+  }
+
+  /**
+   * Updates a stored session.
+   *
+   * @param touchAt when it was used, if that is to be written
+   * @param lease token of the lease that the write depends on
+   */
+  write(
+    state: SessionState,
+    values: ValueChange | undefined,
+    touchAt?: number,
+    lease = state.lease,
+  ): Awaitable<void> {
+    this.checkSize(state, values);
+    if (touchAt !== undefined) state.useNoted = true;
+    const change: SessionChange = {
+      ...values,
+      lease,
+      ...(touchAt !== undefined && {
+        touchedAt: touchAt,
+        expiresAt: state.deadline(this.settings, touchAt),
+        ttl: state.ttlChanged ? state.ttl : undefined,
+      }),
+    };
+    return this.during(state, this.tryWrite(state, change, values, MAX_TRIES));
+  }
+
+  private tryWrite(
+    state: SessionState,
+    change: SessionChange,
+    values: ValueChange | undefined,
+    tries: number,
+  ): Awaitable<void> {
+    // A cookie goes out again only with an id that was alive when this was written: once another request
+    // has rotated the session, the dead id must not get back into the browser.
+    const renews =
+      change.touchedAt !== undefined &&
+      state.carried &&
+      this.settings.cookie.persistent &&
+      !state.rotatedElsewhere &&
+      tries > 0;
+    const expectedVersion = renews ? state.version : undefined;
+    return after(this.update(state, { ...change, expectedVersion }), (result): Awaitable<void> => {
+      if (result === 'gone') return this.lose(state);
+      if (result === 'ok') {
+        if (values) state.values.saved(values);
+        state.version++;
+        if (change.touchedAt === undefined) return;
+        state.touchedAt = change.touchedAt;
+        state.expiresAt = change.expiresAt!;
+        state.ttlChanged = false;
+        if (renews && state.cookieDue === 'none') state.cookieDue = 'renew';
+        return;
+      }
+      return after(this.catchUp(state), (record) => {
+        if (!record) return;
+        if (change.lease !== undefined && (!renews || record.version === expectedVersion))
+          this.loseLock(state);
+        return this.tryWrite(state, change, values, tries - 1);
+      });
+    });
+  }
+
+  /** A touch that fails is no reason to fail a request that changed nothing. */
+  private touch(state: SessionState, at: number): Awaitable<void> {
+    const failed = (error: unknown) => {
+      if (!(error instanceof SessionStorageError)) throw error;
+      this.events.emit('failed', state.handle, state.userId);
+    };
+    try {
+      const written = this.write(state, undefined, at);
+      return isThenable(written) ? written.then(undefined, failed) : written;
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  /** Now, if the use of the session is to be written now. */
+  touchTime(state: SessionState): number | undefined {
+    if (state.carried && state.useNoted && !state.ttlChanged) return undefined;
+    const now = Date.now();
+    return state.ttlChanged || state.touchDue(this.settings, now) ? now : undefined;
+  }
+
+  // ── rotate ─────────────────────────────────────────────────────────────────────────────────────────
+
+  /** A new secret for the same session; the old id is dead at once. */
+  async regenerate(state: SessionState): Promise<void> {
+    await state.writing;
+    this.refuseSealed(state, 'regenerate()');
+    this.refuseGone(state);
+    if (state.status === 'new') state.id = undefined;
+    else await this.rotate(state, {});
+  }
+
+  async login(state: SessionState, userId: string, ttl: number | undefined): Promise<void> {
+    checkUser(userId, 'login');
+    await state.writing;
+    this.refuseSealed(state, 'login()');
+    this.refuseGone(state);
+    if (state.status === 'stored') {
+      if (await this.rotate(state, { userId, authenticatedAt: Date.now(), ttl })) return;
+      // Another login of this user came first, as after a double click: that one counts.
+      if (state.userId === userId) return;
+      throw new SessionConflictError(state.handle);
+    }
+    state.id = undefined;
+    state.userId = userId;
+    if (ttl !== undefined) state.ttl = ttl;
+    await this.insert(state, state.values.collect(false));
+  }
+
+  /**
+   * One atomic update of the proof and whatever else changed. Of two rotations at once the first wins, and
+   * the other changes nothing (S14).
+   *
+   * @returns whether this one won
+   */
+  private rotate(state: SessionState, binding: Binding): Awaitable<boolean> {
+    return this.during(state, this.tryRotate(state, binding, newSecret(this.settings.generateId)));
+  }
+
+  private async tryRotate(state: SessionState, binding: Binding, secret: string): Promise<boolean> {
+    const handle = state.handle!;
+    for (let tries = 0; tries < MAX_TRIES && !state.rotatedElsewhere; tries++) {
+      const values = state.values.collect(state.carried);
+      this.checkSize(state, values);
+      const now = Date.now();
+      const ttl = binding.ttl ?? state.ttl;
+      const start = binding.authenticatedAt ?? state.authenticatedAt ?? state.createdAt;
+      const change = {
+        ...values,
+        ...binding,
+        ttl,
+        proof: proofOf(secret),
+        touchedAt: now,
+        expiresAt: Math.min(now + (ttl ?? this.settings.ttl), start + this.settings.absoluteTtl),
+        expectedVersion: state.version,
+        lease: state.lease,
+      };
+      const result = await this.update(state, change);
+      if (result === 'ok') {
+        if (values) state.values.saved(values);
+        state.take({
+          ...change,
+          handle,
+          version: state.version + 1,
+          ...this.bound(state, binding),
+          data: {},
+        });
+        state.ttl = ttl;
+        state.ttlChanged = false;
+        state.useNoted = true;
+        state.id = `${handle}.${secret}`;
+        state.cookieDue = 'issue';
+        this.events.emit('rotated', handle, state.userId);
+        return true;
+      }
+      if (result === 'gone') this.lose(state);
+      else {
+        const record = await this.catchUp(state);
+        if (record && state.lease !== undefined && record.version === change.expectedVersion)
+          this.loseLock(state);
+      }
+      this.refuseGone(state);
+    }
+    if (!state.rotatedElsewhere) {
+      throw new SessionStorageError(
+        new Error(`session ${handle}: another write came first ${MAX_TRIES} times`),
+      );
+    }
+    this.events.emit('conflict', handle, state.userId);
+    return false;
+  }
+
+  private bound({ createdAt, authenticatedAt, userId }: SessionState, binding: Binding) {
+    return {
+      createdAt,
+      authenticatedAt: binding.authenticatedAt ?? authenticatedAt,
+      userId: binding.userId ?? userId,
+    };
+  }
+
+  // ── end ────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Ends the session and goes on as a new visitor's. */
+  async end(state: SessionState): Promise<void> {
+    await state.writing;
+    if (state.status === 'stored') await this.during(state, this.remove(state.handle!, state.userId));
+    // A cookie that never went out needs no clearing, and one that this request did not bring is left alone.
+    if (state.status !== 'new') state.cookieDue = state.cameByCookie ? 'clear' : 'none';
+    this.restart(state);
+  }
+
+  /** Removes a record; false if there was none. */
+  remove(handle: string, userId?: string): Awaitable<boolean> {
+    return after(
+      this.call(() => this.settings.storage.destroy(handle)),
+      (destroyed) => {
+        if (destroyed) this.events.emit('destroyed', handle, userId);
+        return destroyed;
+      },
+    );
+  }
+
+  private restart(state: SessionState): void {
+    Object.assign(state, {
+      ...this.begin(),
+      cookieDue: state.cookieDue,
+      carried: state.carried,
+      cameByCookie: state.cameByCookie,
+      sealed: state.sealed,
+    });
+  }
+
+  /** The session ended elsewhere: it stays dead, and no cookie goes out for it (S27). */
+  private lose(state: SessionState): void {
+    state.status = 'gone';
+    state.cookieDue = 'none';
+    this.events.emit('gone', state.handle, state.userId);
+  }
+
+  private loseLock(state: SessionState): never {
+    this.events.emit('conflict', state.handle, state.userId);
+    throw new SessionLockError(
+      `Session ${state.handle}: its lock was lost, held for longer than lock.hold (${this.settings.lock.hold} ms); nothing was saved.`,
+    );
+  }
+
+  // ── read again ─────────────────────────────────────────────────────────────────────────────────────
+
+  /** What is stored now, and what it means for this holder; undefined, and `gone`, if the session ended. */
+  catchUp(state: SessionState): Awaitable<SessionRecord | undefined> {
+    return after(
+      this.call(() => this.settings.storage.read(state.handle!)),
+      (record) => {
+        if (!record || !this.isSound(record, state.handle!) || !this.isLive(record)) {
+          this.lose(state);
+          return undefined;
+        }
+        if (record.proof !== state.proof) state.rotatedElsewhere = true;
+        state.take(record);
+        return record;
+      },
+    );
+  }
+
+  /** Goes on from what is stored now; what was not saved yet stays to be saved. */
+  async refresh(state: SessionState): Promise<void> {
+    if (state.status === 'new') return;
+    const record = state.status === 'gone' ? undefined : await this.catchUp(state);
+    if (!record) throw new SessionGoneError(state.handle);
+    state.values.rebase(record.data);
+  }
+
+  /** Neither deadline has come (S20, S21). */
+  isLive(record: SessionRecord): boolean {
+    const now = Date.now();
+    return (
+      now < record.expiresAt && now < (record.authenticatedAt ?? record.createdAt) + this.settings.absoluteTtl
+    );
+  }
+
+  valuesOf(record: SessionRecord): SessionValues {
+    return new SessionValues(this.settings.codec, record.data, () =>
+      this.events.emit('corrupt', record.handle, record.userId),
+    );
+  }
+
+  private initialValues(): SessionValues {
+    const { codec, initial } = this.settings;
+    if (!initial) return new SessionValues(codec);
+    const values = new SessionValues(codec);
+    values.assign(initial());
+    return new SessionValues(codec, values.with(values.collect(false)));
+  }
+
+  /** A record that is not of the contract's shape counts as absent (S49). */
+  private isSound(record: SessionRecord, handle: string): boolean {
+    const sound =
+      typeof record.proof === 'string' &&
+      typeof record.expiresAt === 'number' &&
+      typeof record.createdAt === 'number' &&
+      typeof record.data === 'object' &&
+      record.data !== null;
+    if (!sound) this.events.emit('corrupt', handle);
+    return sound;
+  }
+
+  private checkSize(state: SessionState, change: ValueChange | undefined): void {
+    const { maxBytes } = this.settings;
+    if (!change) return;
+    const bytes = state.values.bytesWith(change, maxBytes);
+    if (bytes > maxBytes) throw new SessionTooLargeError(state.handle, bytes, maxBytes);
+  }
+
+  refuseGone(state: SessionState): void {
+    if (state.status === 'gone') throw new SessionGoneError(state.handle);
+  }
+
+  private refuseSealed(state: SessionState, what: string): void {
+    if (!state.sealed) return;
+    throw new SessionError(
+      `${what} must be called before the headers go out: the client could not be told its new id.`,
+    );
+  }
+
+  // ── storage ────────────────────────────────────────────────────────────────────────────────────────
+
+  private update(state: SessionState, change: SessionChange): Awaitable<UpdateResult> {
+    return this.call(() => this.settings.storage.update(state.handle!, change));
+  }
+
+  /** Makes the next write of this holder wait for this one. */
+  private during<T>(state: SessionState, work: Awaitable<T>): Awaitable<T> {
+    if (!isThenable(work)) return work;
+    const done = () => void (state.writing = undefined);
+    const settled = work.then(
+      (value) => (done(), value),
+      (error: unknown) => {
+        done();
+        throw error;
+      },
+    );
+    state.writing = settled.then(undefined, () => undefined);
+    return settled;
+  }
+
+  /** Calls the storage; what it fails with becomes a `SessionStorageError`, a 503 (S51). */
+  call<T>(work: () => Awaitable<T>): Awaitable<T> {
+    try {
+      const answer = work();
+      return isThenable(answer) ? answer.then(undefined, (error: unknown) => this.refuse(error)) : answer;
+    } catch (error) {
+      return this.refuse(error);
+    }
+  }
+
+  /** The client learns nothing of the reason, so the log must. */
+  private refuse(error: unknown): never {
+    if (error instanceof SessionError) throw error;
+    this.events.error('The session storage failed', error);
+    throw new SessionStorageError(error);
+  }
+}
+
+/** @throws {SessionError} unless a user is named as the library names them */
+export function checkUser(userId: unknown, where: string): void {
+  if (typeof userId === 'string' && userId !== '') return;
+  throw new SessionError(
+    `${where}: a user is a non-empty string; got ${userId === '' ? '""' : `a ${typeof userId}`}.`,
+  );
+}

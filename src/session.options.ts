@@ -1,0 +1,382 @@
+import { randomBytes } from 'node:crypto';
+import { validateCronExpression } from 'cron';
+import ms from 'ms';
+import { SessionOptionsError } from './session.errors.js';
+import { MemoryStorage } from './storage/memory.storage.js';
+import type { SessionStorage } from './storage/session-storage.js';
+
+/** Seconds, or a string as the `ms` package reads it: `'30m'`, `'1h'`, `'14 days'`. */
+export type Duration = number | string;
+
+/** How one value is written into a storage and read back. */
+export interface SessionCodec {
+  encode(value: unknown): string;
+  decode(text: string): unknown;
+}
+
+export interface SessionCookieOptions {
+  /** Default `'/'`. */
+  path?: string;
+  /** Default none: the cookie belongs to this host alone. */
+  domain?: string;
+  /** Default `'auto'`: Secure if the request came over HTTPS, a proxy's word included if the app trusts it. */
+  secure?: boolean | 'auto';
+  /** Default true. */
+  httpOnly?: boolean;
+  /** Default `'lax'`. */
+  sameSite?: 'strict' | 'lax' | 'none';
+  /** Default false. */
+  partitioned?: boolean;
+  /** Default none. */
+  priority?: 'low' | 'medium' | 'high';
+  /** Default true; false: a cookie without Max-Age, which ends with the browser. */
+  persistent?: boolean;
+}
+
+/** What `SessionModule.forRoot()` takes. Everything has a default. */
+export interface SessionModuleOptions {
+  /** Idle timeout: the session ends this long after its last use. Default `'1h'`. */
+  ttl?: Duration;
+  /** Absolute timeout: the session ends this long after its start or login, whatever happens. Default false. */
+  absoluteTtl?: Duration | false;
+  /** A session used again sooner than this is not written for the touch alone. Default `ttl / 60`, at most 1 minute. */
+  touchAfter?: Duration;
+  /** Default `'sid'`. */
+  cookieName?: string;
+  cookie?: SessionCookieOptions;
+  /** Signs the cookie in cookie-parser's format; of a list the first signs, all verify. Default none. */
+  secret?: string | readonly string[];
+  /** Where sessions rest. Default `new MemoryStorage()`. */
+  storage?: SessionStorage;
+  /** What a new session starts with. Default `{}`. */
+  initial?: () => object;
+  /** When expired sessions are removed, and how many at a time; false: never. Default every minute, 1,000. */
+  purge?: { cron?: string; batch?: number } | false;
+  /** Default JSON. */
+  codec?: SessionCodec;
+  /** Largest encoded size of one session's data in bytes. Default 65,536. */
+  maxBytes?: number;
+  /** Makes the secret part of an id: 22 to 256 characters of `A–Z a–z 0–9 . _ ~ -`. Default 32 random bytes. */
+  generateId?: () => string;
+  /** How long `tap` and `@SessionLock` wait for their turn, and hold it at most. Default `'10s'`, `'30s'`. */
+  lock?: { wait?: Duration; hold?: Duration };
+}
+
+/** The options once checked: defaults filled in, times in milliseconds. */
+export interface SessionSettings {
+  readonly ttl: number;
+  /** `Infinity`: no absolute timeout. */
+  readonly absoluteTtl: number;
+  readonly touchAfter: number;
+  readonly cookieName: string;
+  readonly cookie: Readonly<
+    Required<Omit<SessionCookieOptions, 'domain' | 'priority'>> &
+      Pick<SessionCookieOptions, 'domain' | 'priority'>
+  >;
+  readonly secrets: readonly string[];
+  readonly storage: SessionStorage;
+  readonly initial: (() => object) | undefined;
+  readonly purge: { readonly cron: string | false; readonly batch: number };
+  readonly codec: SessionCodec;
+  readonly maxBytes: number;
+  readonly generateId: () => string;
+  readonly lock: { readonly wait: number; readonly hold: number };
+}
+
+/**
+ * Milliseconds of a duration.
+ *
+ * @throws {SessionOptionsError} naming `option` if it is no positive duration
+ */
+export function parseDuration(option: string, value: unknown, { zero = false } = {}): number {
+  const time =
+    typeof value === 'number' ? value * 1_000 : typeof value === 'string' ? ms(value as ms.StringValue) : NaN;
+  // The upper bound keeps every deadline a valid Date.
+  if (Number.isFinite(time) && (time > 0 || (zero && time === 0)) && time <= 1e14) return time;
+  throw new SessionOptionsError(
+    `${option} must be a number of seconds ${zero ? '>= 0' : '> 0'} or a duration such as '30m'; got ${show(value)}`,
+  );
+}
+
+/**
+ * Checks options and fills in the defaults.
+ *
+ * @throws {SessionOptionsError} one error that names every wrong option, what it got and what it takes
+ */
+export function resolveOptions(options: SessionModuleOptions = {}): SessionSettings {
+  const check = new Check();
+  if (!isObject(options)) check.fail('the options', 'must be an object', options);
+  const given = check.known(options, '', OPTIONS);
+  const ttl = check.duration('ttl', given.ttl ?? '1h');
+  const cookieName = check.value('cookieName', given.cookieName ?? 'sid', isCookieName, COOKIE_NAME_RULE);
+  const settings: SessionSettings = {
+    ttl,
+    absoluteTtl:
+      given.absoluteTtl === undefined || given.absoluteTtl === false
+        ? Infinity
+        : check.duration('absoluteTtl', given.absoluteTtl),
+    touchAfter:
+      given.touchAfter === undefined
+        ? Math.min(ttl / 60, 60_000)
+        : check.duration('touchAfter', given.touchAfter, { zero: true }),
+    cookieName,
+    cookie: resolveCookie(check, given.cookie, String(cookieName)),
+    secrets: resolveSecrets(check, given.secret),
+    storage: given.storage ?? new MemoryStorage(),
+    initial: check.optional(
+      'initial',
+      given.initial,
+      isFunction,
+      'must be a function that returns an object',
+    ),
+    purge: resolvePurge(check, given.purge),
+    codec: check.value(
+      'codec',
+      given.codec ?? jsonCodec,
+      isCodec,
+      'must have encode(value) and decode(text)',
+    ),
+    maxBytes: check.value(
+      'maxBytes',
+      given.maxBytes ?? 65_536,
+      isCount,
+      'must be a whole number of bytes > 0',
+    ),
+    generateId: check.value(
+      'generateId',
+      given.generateId ?? randomSecret,
+      isFunction<() => string>,
+      'must be a function that returns a string',
+    ),
+    lock: resolveLock(check, given.lock),
+  };
+  if (settings.touchAfter >= ttl) {
+    check.fail('touchAfter', 'must be shorter than ttl, or sessions in use would expire', given.touchAfter);
+  }
+  for (const method of STORAGE_METHODS) {
+    if (isFunction((settings.storage as unknown as Record<string, unknown> | null)?.[method])) continue;
+    check.fail('storage', 'must be an object of a class that extends SessionStorage', given.storage);
+    break;
+  }
+  check.finish();
+  return settings;
+}
+
+const OPTIONS = [
+  'ttl',
+  'absoluteTtl',
+  'touchAfter',
+  'cookieName',
+  'cookie',
+  'secret',
+  'storage',
+  'initial',
+  'purge',
+  'codec',
+  'maxBytes',
+  'generateId',
+  'lock',
+] as const satisfies (keyof SessionModuleOptions)[];
+
+const COOKIE_OPTIONS = [
+  'path',
+  'domain',
+  'secure',
+  'httpOnly',
+  'sameSite',
+  'partitioned',
+  'priority',
+  'persistent',
+] as const satisfies (keyof SessionCookieOptions)[];
+
+const STORAGE_METHODS = [
+  'create',
+  'read',
+  'update',
+  'destroy',
+  'purgeExpired',
+  'count',
+  'byUser',
+  'lock',
+  'open',
+  'close',
+  'subscribe',
+] as const satisfies (keyof SessionStorage)[];
+
+const jsonCodec: SessionCodec = { encode: JSON.stringify, decode: JSON.parse };
+const randomSecret = (): string => randomBytes(32).toString('base64url');
+
+function resolveCookie(check: Check, value: unknown, name: string): SessionSettings['cookie'] {
+  if (value !== undefined && !isObject(value)) {
+    check.fail('cookie', `must be an object with some of ${COOKIE_OPTIONS.join(', ')}`, value);
+  }
+  const given = check.known(value, 'cookie.', COOKIE_OPTIONS);
+  const at = <K extends keyof SessionCookieOptions>(
+    key: K,
+    fallback: SessionCookieOptions[K],
+    takes: readonly unknown[],
+  ) =>
+    check.value(
+      `cookie.${key}`,
+      given[key] === undefined ? fallback : given[key],
+      (got): got is never => takes.includes(got),
+      `must be ${takes
+        .filter((one) => one !== undefined)
+        .map(show)
+        .join(' or ')}`,
+    );
+  const cookie = {
+    path: check.value('cookie.path', given.path ?? '/', isCookiePath, COOKIE_PATH_RULE) as string,
+    domain: check.optional('cookie.domain', given.domain, isCookieDomain, COOKIE_DOMAIN_RULE) as
+      string | undefined,
+    secure: at('secure', 'auto', [true, false, 'auto']) as boolean | 'auto',
+    httpOnly: at('httpOnly', true, [true, false]) as boolean,
+    sameSite: at('sameSite', 'lax', ['lax', 'strict', 'none']) as 'lax' | 'strict' | 'none',
+    partitioned: at('partitioned', false, [true, false]) as boolean,
+    priority: at('priority', undefined, [
+      'low',
+      'medium',
+      'high',
+      undefined,
+    ]) as SessionCookieOptions['priority'],
+    persistent: at('persistent', true, [true, false]) as boolean,
+  };
+  // Browsers compare the prefix without regard to case, so a wrongly cased one binds as well (S38).
+  const prefix = /^__(Host-Http|Host|Secure|Http)-/i.exec(name)?.[1]?.toLowerCase();
+  const because = (rule: string) => `with ${rule} (RFC 6265bis §4.1.3)`;
+  const secureOnly =
+    prefix !== undefined
+      ? because(`a "${name}" cookie name`)
+      : cookie.sameSite === 'none'
+        ? "with cookie.sameSite 'none' (RFC 6265bis §5.7)"
+        : cookie.partitioned
+          ? 'with cookie.partitioned (CHIPS)'
+          : undefined;
+  if (secureOnly && cookie.secure === false)
+    check.fail('cookie.secure', `must not be false ${secureOnly}`, false);
+  if (prefix?.startsWith('host')) {
+    if (cookie.domain !== undefined) {
+      check.fail('cookie.domain', `must not be set ${because(`a "${name}" cookie name`)}`, cookie.domain);
+    }
+    if (cookie.path !== '/')
+      check.fail('cookie.path', `must be "/" ${because(`a "${name}" cookie name`)}`, cookie.path);
+  }
+  if (prefix?.endsWith('http') && !cookie.httpOnly) {
+    check.fail('cookie.httpOnly', `must not be false ${because(`a "${name}" cookie name`)}`, false);
+  }
+  return secureOnly && cookie.secure === 'auto' ? { ...cookie, secure: true } : cookie;
+}
+
+function resolveSecrets(check: Check, value: unknown): readonly string[] {
+  if (value === undefined) return [];
+  const secrets = Array.isArray(value) ? (value as unknown[]) : [value];
+  const valid = secrets.length > 0 && secrets.every((one) => typeof one === 'string' && one.length > 0);
+  // What was got is told by its kind alone: it may be a secret.
+  if (!valid) check.fail('secret', 'must be a non-empty string or a list of them', undefined, kindOf(value));
+  return secrets as string[];
+}
+
+function resolvePurge(check: Check, value: unknown): SessionSettings['purge'] {
+  if (value === false) return { cron: false, batch: 1_000 };
+  if (value !== undefined && !isObject(value)) check.fail('purge', 'must be { cron, batch } or false', value);
+  const given = check.known(value, 'purge.', ['cron', 'batch'] as const);
+  return {
+    cron: check.value(
+      'purge.cron',
+      given.cron ?? '* * * * *',
+      isCron,
+      'must be a cron expression such as "* * * * *"',
+    ),
+    batch: check.value('purge.batch', given.batch ?? 1_000, isCount, 'must be a whole number > 0'),
+  };
+}
+
+function resolveLock(check: Check, value: unknown): SessionSettings['lock'] {
+  if (value !== undefined && !isObject(value)) check.fail('lock', 'must be { wait, hold }', value);
+  const given = check.known(value, 'lock.', ['wait', 'hold'] as const);
+  return {
+    wait: check.duration('lock.wait', given.wait ?? '10s'),
+    hold: check.duration('lock.hold', given.hold ?? '30s'),
+  };
+}
+
+/** Collects what is wrong, so that one error tells all of it. */
+class Check {
+  private readonly problems: string[] = [];
+
+  fail(option: string, rule: string, got: unknown, shown = show(got)): void {
+    this.problems.push(`${option} ${rule}; got ${shown}`);
+  }
+
+  known<K extends string>(value: unknown, prefix: string, names: readonly K[]): { [key in K]?: any } {
+    if (!isObject(value)) return {};
+    for (const name of Object.keys(value)) {
+      if ((names as readonly string[]).includes(name)) continue;
+      this.problems.push(
+        `${prefix}${name} is not an option; there are ${names.map((one) => prefix + one).join(', ')}`,
+      );
+    }
+    return value as { [key in K]?: unknown };
+  }
+
+  value<T>(option: string, got: unknown, is: (got: unknown) => got is T, rule: string): T {
+    if (!is(got)) this.fail(option, rule, got);
+    return got as T;
+  }
+
+  optional<T>(option: string, got: unknown, is: (got: unknown) => got is T, rule: string): T | undefined {
+    return got === undefined ? undefined : this.value(option, got, is, rule);
+  }
+
+  duration(option: string, got: unknown, how?: { zero: boolean }): number {
+    try {
+      return parseDuration(option, got, how);
+    } catch (error) {
+      this.problems.push((error as Error).message);
+      return NaN;
+    }
+  }
+
+  finish(): void {
+    if (this.problems.length === 0) return;
+    throw new SessionOptionsError(`SessionModule: ${this.problems.join('\nSessionModule: ')}`);
+  }
+}
+
+const isObject = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+const isFunction = <T extends (...args: any[]) => any>(value: unknown): value is T =>
+  typeof value === 'function';
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) > 0;
+const isCron = (value: unknown): value is string =>
+  typeof value === 'string' && validateCronExpression(value).valid;
+const isCodec = (value: unknown): value is SessionCodec =>
+  isObject(value) && isFunction((value as SessionCodec).encode) && isFunction((value as SessionCodec).decode);
+
+// A longer name could push name and value over the 4,096 octets that browsers take (S40): an id has
+// up to 279 characters, and signing adds "s%3A", a dot and a digest of up to 129.
+const COOKIE_NAME_RULE =
+  "must be a token of RFC 6265bis §4.1.1, at most 3,600 characters of A–Z a–z 0–9 and !#$%&'*+-.^_`|~";
+const isCookieName = (value: unknown): value is string =>
+  typeof value === 'string' && /^[!#$%&'*+\-.^_`|~\dA-Za-z]{1,3600}$/.test(value);
+const COOKIE_PATH_RULE = 'must start with "/" and have at most 1,024 printable ASCII characters without ";"';
+const isCookiePath = (value: unknown): value is string =>
+  typeof value === 'string' && /^\/[\x20-\x3a\x3c-\x7e]{0,1023}$/.test(value);
+const COOKIE_DOMAIN_RULE = 'must be a host name such as "example.com"';
+const isCookieDomain = (value: unknown): value is string =>
+  typeof value === 'string' &&
+  value.length <= 253 &&
+  /^\.?[a-z\d]([a-z\d-]{0,61}[a-z\d])?(\.[a-z\d]([a-z\d-]{0,61}[a-z\d])?)*$/i.test(value);
+
+function kindOf(value: unknown): string {
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : `a list of ${value.length}`;
+  if (value === '') return 'an empty string';
+  return value === null ? 'null' : `a ${typeof value}`;
+}
+
+function show(value: unknown): string {
+  if (typeof value === 'string')
+    return JSON.stringify(value.length > 100 ? `${value.slice(0, 100)}…` : value);
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object';
+  return typeof value === 'function' ? 'a function' : String(value);
+}
