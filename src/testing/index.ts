@@ -1,0 +1,3 @@
+export { describeSessionStorage } from './storage-contract.js';
+export type { StorageCapabilities, StorageFactory } from './storage-contract.js';
+export { sessionCookie } from './session-cookie.js';

@@ -1,0 +1,80 @@
+import { randomBytes } from 'node:crypto';
+import type { SessionChange, SessionRecord, SessionStorage } from '../../storage/session-storage.js';
+import { runner } from '../runner.js';
+import type { ContractClock } from './contract-clock.js';
+
+const HOUR = 3_600_000;
+
+/** What a test works with; new for each test. */
+export interface StorageBench {
+  clock: ContractClock;
+  storage: SessionStorage;
+  /** Another node on the same records, where the storage has such. */
+  second: SessionStorage;
+}
+
+export function newHandle(): string {
+  return randomBytes(16).toString('base64url');
+}
+
+/** A session that lasts an hour. Frozen all through: a storage that changes what it was given throws. */
+export function newRecord(clock: ContractClock, fields: Partial<SessionRecord> = {}): SessionRecord {
+  const now = clock.now();
+  return Object.freeze({
+    handle: newHandle(),
+    proof: randomBytes(32).toString('base64url'),
+    version: 1,
+    createdAt: now,
+    touchedAt: now,
+    expiresAt: now + HOUR,
+    ...fields,
+    data: Object.freeze(fields.data ?? { visits: '1' }),
+  });
+}
+
+/** Stores a new session and gives what was stored. */
+export async function given(bench: StorageBench, fields?: Partial<SessionRecord>): Promise<SessionRecord> {
+  const record = newRecord(bench.clock, fields);
+  runner.expect(await bench.storage.create(record)).toBe(true);
+  return record;
+}
+
+export function frozen(change: SessionChange): SessionChange {
+  return Object.freeze({
+    ...change,
+    ...(change.set && { set: Object.freeze(change.set) }),
+    ...(change.remove && { remove: Object.freeze([...change.remove]) }),
+  });
+}
+
+/** Starts all of them before the first one can go on: none has an advantage. */
+export async function atOnce<T>(...tasks: (() => T)[]): Promise<Awaited<T>[]> {
+  let open!: () => void;
+  const barrier = new Promise<void>((resolve) => (open = resolve));
+  const started = tasks.map(async (task) => {
+    await barrier;
+    return await task();
+  });
+  open();
+  return await Promise.all(started);
+}
+
+export function times<T>(count: number, make: (index: number) => T): T[] {
+  return Array.from({ length: count }, (_, index) => make(index));
+}
+
+/** How often each answer was given. */
+export function tally(answers: readonly unknown[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const answer of answers) counts[String(answer)] = (counts[String(answer)] ?? 0) + 1;
+  return counts;
+}
+
+export function handlesOf(records: readonly SessionRecord[]): string[] {
+  return records.map((record) => record.handle).toSorted();
+}
+
+/** Data as pairs, in order of the keys: equal only if every key is an own one (S48). */
+export function pairsOf(data: SessionRecord['data'] | undefined): [string, string][] {
+  return Object.entries(data ?? {}).toSorted(([a], [b]) => (a < b ? -1 : 1));
+}
