@@ -97,7 +97,10 @@ export class SessionValues {
   keys(): string[] {
     this.uses++;
     const keys = new Set(Object.keys(this.stored));
-    for (const [key, { value }] of this.entries) value === undefined ? keys.delete(key) : keys.add(key);
+    for (const [key, { value }] of this.entries) {
+      if (value === undefined) keys.delete(key);
+      else keys.add(key);
+    }
     return [...keys].filter((key) => !key.startsWith(FLASH));
   }
 

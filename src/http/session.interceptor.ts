@@ -1,4 +1,10 @@
-import { type CallHandler, type ExecutionContext, Injectable, type NestInterceptor } from '@nestjs/common';
+import {
+  type CallHandler,
+  type CanActivate,
+  type ExecutionContext,
+  Injectable,
+  type NestInterceptor,
+} from '@nestjs/common';
 import { concatMap, from, lastValueFrom, type Observable, of } from 'rxjs';
 import { after, isThenable } from '../awaitable.js';
 import { type RequestSession, RequestSessions } from './request-sessions.js';
@@ -20,6 +26,18 @@ export class SessionInterceptor implements NestInterceptor {
     return after(opened, (carried) => next.handle().pipe(saveChanges(carried))) as Promise<
       Observable<unknown>
     >;
+  }
+}
+
+/** Loads the session, and leaves saving to the net: what SSE routes have instead of the interceptor. */
+@Injectable()
+export class SessionLoader implements CanActivate {
+  constructor(private readonly requests: RequestSessions) {}
+
+  async canActivate(context: ExecutionContext): Promise<boolean> {
+    const http = context.switchToHttp();
+    await this.requests.open(http.getRequest(), http.getResponse());
+    return true;
   }
 }
 

@@ -1,0 +1,16 @@
+import type { Basket } from './shop/products.js';
+
+/** What this application keeps in a session. Declared once, known wherever a `Session` is. */
+declare module 'nest-sessions' {
+  interface SessionData {
+    /** How often the home page was seen. */
+    visits?: number;
+    notes?: string[];
+    basket?: Basket;
+    /** The user's name and browser, noted at login. */
+    name?: string;
+    device?: string;
+    /** The page that asked for a login. */
+    returnTo?: string;
+  }
+}

@@ -1,0 +1,78 @@
+// The application that every check installs the packed package into: only its module system and Nest differ.
+import 'reflect-metadata';
+import { Controller, Get, Injectable, Module, Post } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { Session, SessionModule, SessionStore } from 'nest-sessions';
+import { describeSessionStorage, sessionCookie } from 'nest-sessions/testing';
+
+declare module 'nest-sessions' {
+  interface SessionData {
+    visits: number;
+  }
+}
+
+@Injectable()
+class Visits {
+  constructor(private readonly store: SessionStore) {}
+  count(): Promise<number> {
+    return this.store.count();
+  }
+}
+
+@Controller()
+class VisitsController {
+  constructor(private readonly visits: Visits) {}
+
+  @Get()
+  visit(@Session() session: Session) {
+    const visits = (session.get('visits') ?? 0) + 1;
+    session.set('visits', visits);
+    return `${visits} visits`;
+  }
+
+  @Get('me')
+  me(@Session() session: Session<{ visits: number }>) {
+    return session.userId ?? 'nobody';
+  }
+
+  @Post('logout')
+  async logout(@Session() session: Session) {
+    await session.logout();
+    return this.visits.count();
+  }
+}
+
+@Module({
+  imports: [SessionModule.forRoot({ ttl: '1h', cookieName: 'sid', secret: 'packed' })],
+  controllers: [VisitsController],
+  providers: [Visits],
+})
+class AppModule {}
+
+function expect(what: string, actual: unknown, expected: unknown): void {
+  if (actual !== expected) throw new Error(`${what}: expected ${String(expected)}, got ${String(actual)}`);
+}
+
+async function main(): Promise<void> {
+  const app = await NestFactory.create(AppModule, { logger: ['warn', 'error'] });
+  await app.listen(0, '127.0.0.1');
+  const url = (await app.getUrl()).replace('localhost', '127.0.0.1');
+  const get = async (path: string, cookie: string, method = 'GET') =>
+    (await fetch(url + path, { method, headers: { cookie } })).text();
+
+  const first = await fetch(url);
+  expect('first visit', await first.text(), '1 visits');
+  const cookie = first.headers.getSetCookie()[0]?.split(';', 1)[0] ?? '';
+  expect('second visit', await get('/', cookie), '2 visits');
+  expect('log out', await get('/logout', cookie, 'POST'), '0');
+  expect('after logging out', await get('/', cookie), '1 visits');
+  expect('logged in by the test helper', await get('/me', await sessionCookie(app, { userId: 'ada' })), 'ada');
+  expect('contract suite', typeof describeSessionStorage, 'function');
+  await app.close();
+  console.log('works');
+}
+
+main().catch((error: unknown) => {
+  console.error(error);
+  process.exit(1);
+});

@@ -1,0 +1,259 @@
+import { existsSync } from 'node:fs';
+
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import type { INestApplication } from '@nestjs/common';
+import { type Browser, type BrowserContext, chromium, type Locator, type Page } from 'playwright-core';
+
+import { createApp, type Platform } from '../../sample/app.js';
+
+const CHROMIUM = [
+  process.env.CHROMIUM_PATH,
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+].find((path) => path && existsSync(path));
+
+const FLAGS = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+jest.setTimeout(30_000);
+
+if (CHROMIUM) {
+  describe.each<Platform>(['express', 'fastify'])('the sample on %s, in Chromium', drive);
+} else if (process.env.CI) {
+  test('the sample, in Chromium', () => {
+    throw new Error('No Chromium found: install it, or set CHROMIUM_PATH.');
+  });
+} else {
+  const title = 'the sample, in Chromium (skipped: none found; install it, or set CHROMIUM_PATH)';
+  test.skip(title, () => {});
+  console.warn(title); // jest does not show a file of which it runs nothing
+}
+
+function drive(platform: Platform) {
+  let app: INestApplication;
+  let url: string;
+  let browser: Browser;
+  let contexts: BrowserContext[];
+
+  beforeAll(async () => {
+    app = await createApp(platform);
+    await app.listen(0);
+    url = `http://localhost:${new URL(await app.getUrl()).port}`;
+    // Each launch has a fresh user data directory, each context a cookie jar of its own.
+    browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await app?.close();
+  });
+
+  let complaints: string[];
+  beforeEach(() => {
+    contexts = [];
+    complaints = [];
+  });
+  afterEach(async () => {
+    await Promise.all(contexts.map((context) => context.close()));
+    // Nothing that a page may not load or run, and no dialog opened by what somebody typed in.
+    expect(complaints).toEqual([]);
+  });
+
+  /** A person at a browser: clicks, types and reads what is on the page. */
+  async function person(options: { javaScriptEnabled?: boolean } = {}): Promise<Page> {
+    const context = await browser.newContext({ baseURL: url, ...options });
+    contexts.push(context);
+    context.setDefaultTimeout(10_000);
+    const page = await context.newPage();
+    page.on('console', (message) => complaints.push(message.text()));
+    page.on('pageerror', (error) => complaints.push(error.message));
+    page.on('dialog', (dialog) => {
+      complaints.push(dialog.message());
+      void dialog.dismiss();
+    });
+    return page;
+  }
+
+  async function login(page: Page, user = 'ada', password = 'engine-1843') {
+    await page.goto('/login');
+    await page.getByLabel('User name').fill(user);
+    await page.getByLabel('Password').fill(password);
+    await click(page, 'Log in');
+  }
+
+  // Every click here leads to a page; the next look is at that page.
+  const clickOn = (page: Page, target: Locator) => Promise.all([page.waitForEvent('load'), target.click()]);
+  const click = (page: Page, name: string) => clickOn(page, page.getByRole('button', { name, exact: true }));
+  const follow = (page: Page, name: string) =>
+    clickOn(page, page.getByRole('navigation').getByRole('link', { name }));
+  const heading = (page: Page) => page.getByRole('heading', { level: 1 }).innerText();
+  const notice = (page: Page) => page.getByRole('status').innerText();
+  const noNotice = async (page: Page) => (await page.getByRole('status').count()) === 0;
+  const sid = async (page: Page) => (await page.context().cookies()).find(({ name }) => name === 'sid');
+
+  test('counts visits, and forgets', async () => {
+    const page = await person();
+    await page.goto('/');
+    expect(await heading(page)).toBe('Hello, stranger.');
+    await page.reload();
+    await follow(page, 'Crumbs');
+    expect(await page.locator('#visits').innerText()).toBe('3');
+    expect(await sid(page)).toMatchObject({ httpOnly: true, sameSite: 'Lax', path: '/', secure: false });
+
+    await page.getByText('What the server remembers about you').click();
+    expect(await page.locator('pre').innerText()).toContain('"visits": 3');
+
+    await click(page, 'Forget me');
+    expect(await page.locator('#visits').innerText()).toBe('1');
+  });
+
+  test('keeps notes, without client JavaScript', async () => {
+    const page = await person({ javaScriptEnabled: false });
+    await page.goto('/notes');
+    expect(await sid(page)).toBeUndefined();
+    const list = page.locator('#notes .grow');
+    for (const text of ['flour', `<script>alert(1)</script>`, 'sugar']) {
+      await page.getByLabel('New note').fill(text);
+      await click(page, 'Add');
+    }
+    expect(await list.allInnerTexts()).toEqual(['flour', '<script>alert(1)</script>', 'sugar']);
+    await click(page, 'Remove flour');
+    expect(await list.allInnerTexts()).toEqual(['<script>alert(1)</script>', 'sugar']);
+  });
+
+  test('shows as text what looks like code', async () => {
+    const page = await person();
+    await page.goto('/notes');
+    const text = `"><img src=x onerror=alert(1)><script>alert(2)</script>`;
+    await page.getByLabel('New note').fill(text);
+    await click(page, 'Add');
+    expect(await page.locator('#notes .grow').innerText()).toBe(text);
+    await page.goto('/login');
+    await login(page, text, 'x');
+    expect(await page.getByLabel('User name').inputValue()).toBe(text);
+  });
+
+  test('reloading after a form sends nothing again', async () => {
+    const page = await person();
+    await page.goto('/notes');
+    await page.getByLabel('New note').fill('once');
+    await click(page, 'Add');
+    await page.reload();
+    await page.reload();
+    expect(await page.locator('#notes .grow').allInnerTexts()).toEqual(['once']);
+  });
+
+  test('logs in at the second try, is remembered, and says good-bye', async () => {
+    const page = await person();
+    await page.goto('/');
+    await clickOn(page, page.getByRole('link', { name: 'Account' }));
+    expect(await notice(page)).toBe('Please log in first.');
+    const before = await sid(page);
+
+    await page.getByLabel('User name').fill('grace');
+    await page.getByLabel('Password').fill('cobol');
+    await page.getByLabel('Remember me').check();
+    await click(page, 'Log in');
+    expect(await page.getByRole('alert').innerText()).toBe('That user and password do not match.');
+    expect(await page.getByLabel('User name').inputValue()).toBe('grace');
+    expect(await page.getByLabel('Password').inputValue()).toBe('');
+    expect(await page.getByLabel('Remember me').isChecked()).toBe(true);
+
+    await page.getByLabel('Password').fill('compiler-1952');
+    await Promise.all([page.waitForEvent('load'), page.keyboard.press('Enter')]);
+    expect(await notice(page)).toBe('Welcome, Grace Hopper.');
+    expect(await heading(page)).toBe('Grace Hopper');
+    const after = await sid(page);
+    expect(after!.value).not.toBe(before!.value);
+    expect(after!.expires - Date.now() / 1000).toBeGreaterThan(29 * 86_400);
+
+    await page.getByLabel('Log me out after idling for').selectOption('10 minutes');
+    await click(page, 'Save');
+    expect(await notice(page)).toContain('10 minutes');
+    expect((await sid(page))!.expires - Date.now() / 1000).toBeLessThan(601);
+
+    await click(page, 'Log out');
+    expect(await notice(page)).toBe('Good-bye, Grace Hopper.');
+    await page.reload();
+    expect(await noNotice(page)).toBe(true);
+    await page.goto('/profile');
+    expect(await heading(page)).toBe('Log in');
+  });
+
+  test('shows nothing private after logout, not even with the Back button', async () => {
+    const page = await person();
+    await login(page);
+    await follow(page, 'Ada Lovelace');
+    await click(page, 'Log out');
+    await page.goBack();
+    expect(await heading(page)).toBe('Log in');
+  });
+
+  test('ends one device, then all others', async () => {
+    const [pc, phone, tablet] = [await person(), await person(), await person()];
+    for (const page of [pc, phone, tablet]) await login(page, 'katherine', 'orbit-1962');
+    await follow(pc, 'Devices');
+    const rows = pc.locator('#devices li');
+    expect(await rows.count()).toBe(3);
+    expect(await rows.filter({ hasText: 'this one' }).getByRole('button').count()).toBe(0);
+
+    await clickOn(pc, rows.nth(1).getByRole('button'));
+    expect(await notice(pc)).toBe('Chrome on Linux is logged out.');
+    expect(await rows.count()).toBe(2);
+    await click(pc, 'Log out all other devices');
+    expect(await notice(pc)).toBe('One other device is logged out.');
+    expect(await rows.count()).toBe(1);
+
+    for (const page of [phone, tablet]) {
+      await follow(page, 'Devices');
+      expect(await heading(page)).toBe('Log in');
+    }
+    await pc.reload();
+    expect(await heading(pc)).toBe('Your devices');
+  });
+
+  test('fills a basket, which goes along into the account', async () => {
+    const page = await person();
+    await page.goto('/shop');
+    await click(page, 'Add to basket: Glass of milk');
+    await click(page, 'Add to basket: Cookie jar');
+    await click(page, 'Add to basket: Glass of milk');
+    expect(await page.locator('#total').innerText()).toBe('€16.40');
+
+    await page.getByLabel('Quantity of Glass of milk', { exact: true }).fill('10');
+    await click(page, 'Change quantity of Glass of milk');
+    expect(await page.locator('#total').innerText()).toBe('€24.00');
+    await click(page, 'Remove Cookie jar');
+    expect(await page.locator('#total').innerText()).toBe('€9.50');
+
+    await login(page);
+    await follow(page, 'Shop');
+    expect(await page.locator('#total').innerText()).toBe('€9.50');
+    await click(page, 'Order');
+    expect(await notice(page)).toBe('Thank you! €9.50 worth of crumbs are on their way.');
+    expect(await page.locator('#basket').count()).toBe(0);
+  });
+
+  test('two tabs of one visitor share the session and lose no click', async () => {
+    const page = await person();
+    await page.goto('/shop');
+    await click(page, 'Add to basket: Glass of milk');
+    const tab = await page.context().newPage();
+    await tab.goto('/shop');
+    await Promise.all([
+      click(page, 'Add to basket: Glass of milk'),
+      click(tab, 'Add to basket: Glass of milk'),
+    ]);
+    await Promise.all([page.reload(), tab.reload()]);
+    expect(await page.locator('#total').innerText()).toBe('€2.85');
+    expect(await tab.locator('#total').innerText()).toBe('€2.85');
+  });
+}
