@@ -34,6 +34,7 @@ export class RequestSessions implements SessionsOfRequests {
     if (!carried) {
       const answer = response === undefined ? responseOf(raw) : 'raw' in response ? response.raw : response;
       carried = raw[CARRIED] = new RequestSession(this.store, this.cookie, request);
+      if (answer.headersSent) carried.seal();
       carried.net = ResponseNet.hang(answer, carried);
     }
     return carried.loaded();
@@ -61,6 +62,7 @@ export class RequestSession implements Outgoing {
   private loading: PromiseLike<this> | undefined;
   private committing: PromiseLike<void> | undefined;
   private failed = false;
+  private sealed = false;
 
   constructor(
     readonly store: SessionStore<any>,
@@ -75,6 +77,7 @@ export class RequestSession implements Outgoing {
     const found = after(this.find(), (live) => {
       const state = live ?? this.store.lifecycle.begin();
       state.carried = true;
+      state.sealed = this.sealed;
       state.cameByCookie = live !== undefined;
       this.state = state;
       this.session = new Session(state, this.store.lifecycle, this.store.exclusive);
@@ -115,6 +118,7 @@ export class RequestSession implements Outgoing {
   }
 
   seal(): void {
+    this.sealed = true;
     if (this.state) this.state.sealed = true;
   }
 

@@ -66,7 +66,11 @@ async function main(): Promise<void> {
   expect('second visit', await get('/', cookie), '2 visits');
   expect('log out', await get('/logout', cookie, 'POST'), '0');
   expect('after logging out', await get('/', cookie), '1 visits');
-  expect('logged in by the test helper', await get('/me', await sessionCookie(app, { userId: 'ada' })), 'ada');
+  expect(
+    'logged in by the test helper',
+    await get('/me', await sessionCookie(app, { userId: 'ada' })),
+    'ada',
+  );
   expect('contract suite', typeof describeSessionStorage, 'function');
   await app.close();
   console.log('works');
