@@ -103,7 +103,16 @@ export class SessionExclusive {
       return await this.held.run(held, fn, lease);
     } finally {
       held.released = true;
+      await this.release(lease);
+    }
+  }
+
+  /** What was written stands, so a release that fails is no failure: the lease ends by itself. */
+  private async release(lease: SessionLease): Promise<void> {
+    try {
       await this.lifecycle.call(() => lease.release());
+    } catch {
+      // It is in the log.
     }
   }
 

@@ -1,6 +1,5 @@
 import { after, isThenable } from './awaitable.js';
 import {
-  SessionConflictError,
   SessionError,
   SessionExistsError,
   SessionGoneError,
@@ -16,10 +15,7 @@ import { SessionValues, type ValueChange } from './session.values.js';
 import type { Awaitable, SessionChange, SessionRecord, UpdateResult } from './storage/session-storage.js';
 
 /** How often a write that must not meet another one is tried again. */
-const MAX_TRIES = 20;
-
-/** What a rotation may change besides the secret. */
-type Binding = Pick<SessionChange, 'userId' | 'authenticatedAt' | 'ttl'>;
+export const MAX_TRIES = 20;
 
 /**
  * What a session goes through: begun, found, committed, rotated, ended. What can be done without waiting
@@ -239,105 +235,6 @@ export class SessionLifecycle {
     return state.ttlChanged || state.touchDue(this.settings, now) ? now : undefined;
   }
 
-  // ── rotate ─────────────────────────────────────────────────────────────────────────────────────────
-
-  /** A new secret for the same session; the old id is dead at once. */
-  async regenerate(state: SessionState): Promise<void> {
-    await state.writing;
-    this.refuseSealed(state, 'regenerate()');
-    this.refuseGone(state);
-    if (state.status === 'new') state.id = undefined;
-    else await this.rotate(state, {});
-  }
-
-  async login(state: SessionState, userId: string, ttl: number | undefined): Promise<void> {
-    checkUser(userId, 'login');
-    await state.writing;
-    this.refuseSealed(state, 'login()');
-    this.refuseGone(state);
-    if (state.status === 'stored') {
-      if (await this.rotate(state, { userId, authenticatedAt: Date.now(), ttl })) return;
-      // Another login of this user came first, as after a double click: that one counts.
-      if (state.userId === userId) return;
-      throw new SessionConflictError(state.handle);
-    }
-    state.id = undefined;
-    state.userId = userId;
-    if (ttl !== undefined) state.ttl = ttl;
-    await this.insert(state, state.values.collect(false));
-  }
-
-  /**
-   * One atomic update of the proof and whatever else changed. Of two rotations at once the first wins, and
-   * the other changes nothing (S14).
-   *
-   * @returns whether this one won
-   */
-  private rotate(state: SessionState, binding: Binding): Awaitable<boolean> {
-    return this.during(state, this.tryRotate(state, binding, newSecret(this.settings.generateId)));
-  }
-
-  private async tryRotate(state: SessionState, binding: Binding, secret: string): Promise<boolean> {
-    const handle = state.handle!;
-    for (let tries = 0; tries < MAX_TRIES && !state.rotatedElsewhere; tries++) {
-      const values = state.values.collect(state.carried);
-      this.checkSize(state, values);
-      const now = Date.now();
-      const ttl = binding.ttl ?? state.ttl;
-      const start = binding.authenticatedAt ?? state.authenticatedAt ?? state.createdAt;
-      const change = {
-        ...values,
-        ...binding,
-        ttl,
-        proof: proofOf(secret),
-        touchedAt: now,
-        expiresAt: Math.min(now + (ttl ?? this.settings.ttl), start + this.settings.absoluteTtl),
-        expectedVersion: state.version,
-        lease: state.lease,
-      };
-      const result = await this.update(state, change);
-      if (result === 'ok') {
-        if (values) state.values.saved(values);
-        state.take({
-          ...change,
-          handle,
-          version: state.version + 1,
-          ...this.bound(state, binding),
-          data: {},
-        });
-        state.ttl = ttl;
-        state.ttlChanged = false;
-        state.useNoted = true;
-        state.id = `${handle}.${secret}`;
-        state.cookieDue = 'issue';
-        this.events.emit('rotated', handle, state.userId);
-        return true;
-      }
-      if (result === 'gone') this.lose(state);
-      else {
-        const record = await this.catchUp(state);
-        if (record && state.lease !== undefined && record.version === change.expectedVersion)
-          this.loseLock(state);
-      }
-      this.refuseGone(state);
-    }
-    if (!state.rotatedElsewhere) {
-      throw new SessionStorageError(
-        new Error(`session ${handle}: another write came first ${MAX_TRIES} times`),
-      );
-    }
-    this.events.emit('conflict', handle, state.userId);
-    return false;
-  }
-
-  private bound({ createdAt, authenticatedAt, userId }: SessionState, binding: Binding) {
-    return {
-      createdAt,
-      authenticatedAt: binding.authenticatedAt ?? authenticatedAt,
-      userId: binding.userId ?? userId,
-    };
-  }
-
   // ── end ────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Ends the session and goes on as a new visitor's. */
@@ -371,13 +268,13 @@ export class SessionLifecycle {
   }
 
   /** The session ended elsewhere: it stays dead, and no cookie goes out for it (S27). */
-  private lose(state: SessionState): void {
+  lose(state: SessionState): void {
     state.status = 'gone';
     state.cookieDue = 'none';
     this.events.emit('gone', state.handle, state.userId);
   }
 
-  private loseLock(state: SessionState): never {
+  loseLock(state: SessionState): never {
     this.events.emit('conflict', state.handle, state.userId);
     throw new SessionLockError(
       `Session ${state.handle}: its lock was lost, held for longer than lock.hold (${this.settings.lock.hold} ms); nothing was saved.`,
@@ -444,7 +341,7 @@ export class SessionLifecycle {
     return sound;
   }
 
-  private checkSize(state: SessionState, change: ValueChange | undefined): void {
+  checkSize(state: SessionState, change: ValueChange | undefined): void {
     const { maxBytes } = this.settings;
     if (!change) return;
     const bytes = state.values.bytesWith(change, maxBytes);
@@ -455,21 +352,14 @@ export class SessionLifecycle {
     if (state.status === 'gone') throw new SessionGoneError(state.handle);
   }
 
-  private refuseSealed(state: SessionState, what: string): void {
-    if (!state.sealed) return;
-    throw new SessionError(
-      `${what} must be called before the headers go out: the client could not be told its new id.`,
-    );
-  }
-
   // ── storage ────────────────────────────────────────────────────────────────────────────────────────
 
-  private update(state: SessionState, change: SessionChange): Awaitable<UpdateResult> {
+  update(state: SessionState, change: SessionChange): Awaitable<UpdateResult> {
     return this.call(() => this.settings.storage.update(state.handle!, change));
   }
 
   /** Makes the next write of this holder wait for this one. */
-  private during<T>(state: SessionState, work: Awaitable<T>): Awaitable<T> {
+  during<T>(state: SessionState, work: Awaitable<T>): Awaitable<T> {
     if (!isThenable(work)) return work;
     const done = () => void (state.writing = undefined);
     const settled = work.then(

@@ -10,10 +10,10 @@ import {
 import type { Observable } from 'rxjs';
 import type { DefaultSessionData } from './session.data.js';
 import { SessionError } from './session.errors.js';
-import { type SessionEvent, SessionEvents } from './session.events.js';
-import { SessionExclusive } from './session.exclusive.js';
+import { SessionEngine } from './session.engine.js';
+import type { SessionEvent } from './session.events.js';
 import { parseId, proofOf } from './session.id.js';
-import { checkUser, SessionLifecycle } from './session.lifecycle.js';
+import { checkUser, type SessionLifecycle } from './session.lifecycle.js';
 import { type Duration, parseDuration, type SessionSettings } from './session.options.js';
 import { Session, stateOf } from './session.js';
 import type { SessionState } from './session.state.js';
@@ -65,18 +65,17 @@ export class SessionStore<T extends object = DefaultSessionData>
   readonly events: Observable<SessionEvent>;
 
   /** @internal */
-  readonly lifecycle: SessionLifecycle;
-  /** @internal */
-  readonly exclusive: SessionExclusive;
+  readonly engine: SessionEngine;
   /** @internal */
   requests: SessionsOfRequests | undefined;
 
+  private readonly lifecycle: SessionLifecycle;
   private readonly unsubscribe: () => void;
 
   constructor(@Inject(SESSION_SETTINGS) private readonly settings: SessionSettings) {
-    const events = new SessionEvents();
-    this.lifecycle = new SessionLifecycle(settings, events);
-    this.exclusive = new SessionExclusive(this.lifecycle);
+    this.engine = new SessionEngine(settings);
+    this.lifecycle = this.engine.lifecycle;
+    const { events } = this.engine;
     this.events = events.subject.asObservable();
     this.unsubscribe = settings.storage.subscribe(({ type, handle, userId }) => {
       if (type === 'evicted')
@@ -130,7 +129,7 @@ export class SessionStore<T extends object = DefaultSessionData>
    * @throws {SessionGoneError} if there is no such session; `fn` does not run
    */
   tap<R>(id: string, fn: (data: T) => R | PromiseLike<R>): Promise<R> {
-    return this.exclusive.tapById(id, fn as (data: object) => R | PromiseLike<R>);
+    return this.engine.exclusive.tapById(id, fn as (data: object) => R | PromiseLike<R>);
   }
 
   /** Removes all expired sessions now, a batch at a time, and says how many. */
@@ -197,7 +196,7 @@ export class SessionStore<T extends object = DefaultSessionData>
 
   async onApplicationShutdown(): Promise<void> {
     this.unsubscribe();
-    this.lifecycle.events.subject.complete();
+    this.engine.events.subject.complete();
     await this.settings.storage.close();
   }
 
@@ -220,7 +219,7 @@ export class SessionStore<T extends object = DefaultSessionData>
   }
 
   private show(state: SessionState): Session<T> {
-    return new Session<T>(state, this.lifecycle, this.exclusive);
+    return new Session<T>(state, this.engine);
   }
 }
 

@@ -2,8 +2,7 @@ import { inspect } from 'node:util';
 import type { DefaultSessionData, SessionKey, SessionPath, SessionValue } from './session.data.js';
 import { SessionError } from './session.errors.js';
 import { type Duration, parseDuration } from './session.options.js';
-import type { SessionExclusive } from './session.exclusive.js';
-import type { SessionLifecycle } from './session.lifecycle.js';
+import type { SessionEngine } from './session.engine.js';
 import type { SessionState } from './session.state.js';
 
 /** What lies behind a session, for the rest of the library: an application has no way to it. */
@@ -16,29 +15,27 @@ export const stateOf = (session: Session<any>): SessionState => {
 /** The server's memory of one client between requests, as a handler holds it. */
 export class Session<T extends object = DefaultSessionData> {
   readonly #state: SessionState;
-  readonly #lifecycle: SessionLifecycle;
-  readonly #exclusive: SessionExclusive;
+  readonly #engine: SessionEngine;
 
   static {
     reveal = (session) => session.#state;
   }
 
   /** Sessions come from `@Session()` and `SessionStore`, never from here. */
-  constructor(state: SessionState, lifecycle: SessionLifecycle, exclusive: SessionExclusive) {
+  constructor(state: SessionState, engine: SessionEngine) {
     this.#state = state;
-    this.#lifecycle = lifecycle;
-    this.#exclusive = exclusive;
+    this.#engine = engine;
   }
 
   /** The secret that the client holds. Whoever has it is the client: never log it. */
   get id(): string {
-    this.#lifecycle.name(this.#state);
+    this.#engine.lifecycle.name(this.#state);
     return this.#state.id!;
   }
 
   /** The public name of the session, stable for its life and safe to log. */
   get handle(): string {
-    this.#lifecycle.name(this.#state);
+    this.#engine.lifecycle.name(this.#state);
     return this.#state.handle!;
   }
 
@@ -133,7 +130,7 @@ export class Session<T extends object = DefaultSessionData> {
    * @throws {SessionGoneError} if the session ended meanwhile
    */
   tap<R>(fn: (data: T) => R | PromiseLike<R>): Promise<R> {
-    return this.#exclusive.tap(this.#state, fn as (data: object) => R | PromiseLike<R>);
+    return this.#engine.exclusive.tap(this.#state, fn as (data: object) => R | PromiseLike<R>);
   }
 
   /** Keeps a value for exactly the next request that uses the session. */
@@ -153,7 +150,7 @@ export class Session<T extends object = DefaultSessionData> {
 
   /** Rotates: the same session gets a new id, and the old one is dead at once. */
   regenerate(): Promise<void> {
-    return this.#lifecycle.regenerate(this.#state);
+    return this.#engine.rotation.regenerate(this.#state);
   }
 
   /**
@@ -164,17 +161,17 @@ export class Session<T extends object = DefaultSessionData> {
    */
   login(userId: string, options: { ttl?: Duration } = {}): Promise<void> {
     const ttl = options.ttl === undefined ? undefined : parseDuration('login: ttl', options.ttl);
-    return this.#lifecycle.login(this.#state, userId, ttl);
+    return this.#engine.rotation.login(this.#state, userId, ttl);
   }
 
   /** Ends the session. Afterwards this is a new visitor's session, and writing starts a new one. */
   logout(): Promise<void> {
-    return this.#lifecycle.end(this.#state);
+    return this.#engine.lifecycle.end(this.#state);
   }
 
   /** Gives this session an idle timeout of its own ("remember me"), in seconds or as `'30d'`. */
   expireIn(duration: Duration): void {
-    this.#lifecycle.expireIn(this.#state, parseDuration('expireIn', duration));
+    this.#engine.lifecycle.expireIn(this.#state, parseDuration('expireIn', duration));
   }
 
   /**
@@ -183,12 +180,12 @@ export class Session<T extends object = DefaultSessionData> {
    * @throws {SessionGoneError} if the session ended meanwhile
    */
   save(): Promise<void> {
-    return this.#lifecycle.save(this.#state);
+    return this.#engine.lifecycle.save(this.#state);
   }
 
   /** Same as {@link logout}. */
   destroy(): Promise<void> {
-    return this.#lifecycle.end(this.#state);
+    return this.#engine.lifecycle.end(this.#state);
   }
 
   /** Shows no id (S50), and of the data no more than the keys. */

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ArgumentsHost } from '@nestjs/common';
 import { Injectable } from '@nestjs/common';
 import { after, isThenable } from '../awaitable.js';
+import type { SessionEngine } from '../session.engine.js';
 import { SessionError, SessionStorageError } from '../session.errors.js';
 import { Session } from '../session.js';
 import type { SessionState } from '../session.state.js';
@@ -20,10 +21,13 @@ type RawRequest = IncomingMessage & { [CARRIED]?: RequestSession };
 /** Finds the session of a request once, and remembers it for whoever asks next. */
 @Injectable()
 export class RequestSessions implements SessionsOfRequests {
+  private readonly engine: SessionEngine;
+
   constructor(
-    readonly store: SessionStore<any>,
+    store: SessionStore<any>,
     private readonly cookie: SessionCookie,
   ) {
+    this.engine = store.engine;
     store.requests = this;
   }
 
@@ -33,7 +37,7 @@ export class RequestSessions implements SessionsOfRequests {
     let carried = raw[CARRIED];
     if (!carried) {
       const answer = response === undefined ? responseOf(raw) : 'raw' in response ? response.raw : response;
-      carried = raw[CARRIED] = new RequestSession(this.store, this.cookie, request);
+      carried = raw[CARRIED] = new RequestSession(this.engine, this.cookie, request);
       if (answer.headersSent) carried.seal();
       carried.net = ResponseNet.hang(answer, carried);
     }
@@ -65,7 +69,7 @@ export class RequestSession implements Outgoing {
   private sealed = false;
 
   constructor(
-    readonly store: SessionStore<any>,
+    readonly engine: SessionEngine,
     private readonly cookie: SessionCookie,
     private readonly request: CookieRequest,
   ) {}
@@ -75,12 +79,12 @@ export class RequestSession implements Outgoing {
     if (this.state) return this;
     if (this.loading) return this.loading;
     const found = after(this.find(), (live) => {
-      const state = live ?? this.store.lifecycle.begin();
+      const state = live ?? this.engine.lifecycle.begin();
       state.carried = true;
       state.sealed = this.sealed;
       state.cameByCookie = live !== undefined;
       this.state = state;
-      this.session = new Session(state, this.store.lifecycle, this.store.exclusive);
+      this.session = new Session(state, this.engine);
       return this;
     });
     if (!isThenable(found)) return found;
@@ -124,7 +128,7 @@ export class RequestSession implements Outgoing {
 
   report(error: unknown): number {
     if (error instanceof SessionStorageError) return 503;
-    this.store.lifecycle.events.error('A response was not sent, as its session could not be saved', error);
+    this.engine.events.error('A response was not sent, as its session could not be saved', error);
     return 500;
   }
 
@@ -135,7 +139,7 @@ export class RequestSession implements Outgoing {
     // Whoever sends meanwhile fails with it: a stream that a handler left running must not become a success.
     if (this.committing) return this.committing.then(() => this.commit(touchAlone));
     try {
-      const saving = this.store.lifecycle.commit(this.state, touchAlone);
+      const saving = this.engine.lifecycle.commit(this.state, touchAlone);
       if (!isThenable(saving)) return;
       this.committing = saving.then(
         () => void (this.committing = undefined),
@@ -168,12 +172,12 @@ export class RequestSession implements Outgoing {
   private find(): Awaitable<SessionState | undefined> {
     const candidates = this.cookie.candidates(this.request);
     if (candidates.length === 0) return undefined;
-    return candidates.length === 1 ? this.store.lifecycle.find(candidates[0]!) : this.pick(candidates);
+    return candidates.length === 1 ? this.engine.lifecycle.find(candidates[0]!) : this.pick(candidates);
   }
 
   /** Of several cookies of the name the one that is live; two that are live count as none (S43). */
   private async pick(candidates: string[]): Promise<SessionState | undefined> {
-    const { lifecycle } = this.store;
+    const { lifecycle } = this.engine;
     const live: SessionState[] = [];
     for (const candidate of candidates) {
       const state = await lifecycle.find(candidate);
@@ -187,7 +191,7 @@ export class RequestSession implements Outgoing {
     const { state, cookie, request } = this;
     if (!state || state.cookieDue === 'none') return undefined;
     if (cookie.isWithheld(request)) {
-      this.store.lifecycle.events.warnOnce(
+      this.engine.events.warnOnce(
         'The session cookie is Secure and the request came in plain HTTP: the cookie was withheld. ' +
           'Behind a proxy that ends TLS, let the platform trust it ("trust proxy" on Express, trustProxy on Fastify)',
       );

@@ -50,7 +50,7 @@ export class SessionLockInterceptor implements NestInterceptor {
     const http = context.switchToHttp();
     const carried = await this.requests.open(http.getRequest(), http.getResponse());
     return from(
-      carried.store.exclusive.locked(carried.state!, async () => {
+      carried.engine.exclusive.locked(carried.state!, async () => {
         const value: unknown = await lastValueFrom(next.handle(), { defaultValue: undefined });
         try {
           await carried.saveChanges();
