@@ -166,14 +166,18 @@ export class SessionLifecycle {
   ): Awaitable<void> {
     this.checkSize(state, values);
     if (touchAt !== undefined) state.useNoted = true;
+    const touched = touchAt !== undefined;
     const change: SessionChange = {
-      ...values,
+      set: values?.set,
+      remove: values?.remove,
+      proof: undefined,
+      userId: undefined,
+      authenticatedAt: undefined,
+      touchedAt: touchAt,
+      expiresAt: touched ? state.deadline(this.settings, touchAt) : undefined,
+      ttl: touched && state.ttlChanged ? state.ttl : undefined,
+      expectedVersion: this.versionToRenew(state, touched),
       lease,
-      ...(touchAt !== undefined && {
-        touchedAt: touchAt,
-        expiresAt: state.deadline(this.settings, touchAt),
-        ttl: state.ttlChanged ? state.ttl : undefined,
-      }),
     };
     return this.during(state, this.tryWrite(state, change, values, MAX_TRIES));
   }
@@ -184,34 +188,40 @@ export class SessionLifecycle {
     values: ValueChange | undefined,
     tries: number,
   ): Awaitable<void> {
-    // A cookie goes out again only with an id that was alive when this was written: once another request
-    // has rotated the session, the dead id must not get back into the browser.
-    const renews =
-      change.touchedAt !== undefined &&
-      state.carried &&
-      this.settings.cookie.persistent &&
-      !state.rotatedElsewhere &&
-      tries > 0;
-    const expectedVersion = renews ? state.version : undefined;
-    return after(this.update(state, { ...change, expectedVersion }), (result): Awaitable<void> => {
+    const { touchedAt, expiresAt, expectedVersion, lease } = change;
+    return after(this.update(state, change), (result): Awaitable<void> => {
       if (result === 'gone') return this.lose(state);
       if (result === 'ok') {
         if (values) state.values.saved(values);
         state.version++;
-        if (change.touchedAt === undefined) return;
-        state.touchedAt = change.touchedAt;
-        state.expiresAt = change.expiresAt!;
+        if (touchedAt === undefined) return;
+        state.touchedAt = touchedAt;
+        state.expiresAt = expiresAt!;
         state.ttlChanged = false;
-        if (renews && state.cookieDue === 'none') state.cookieDue = 'renew';
+        if (expectedVersion !== undefined && state.cookieDue === 'none') state.cookieDue = 'renew';
         return;
       }
       return after(this.catchUp(state), (record) => {
         if (!record) return;
-        if (change.lease !== undefined && (!renews || record.version === expectedVersion))
+        if (lease !== undefined && (expectedVersion === undefined || record.version === expectedVersion)) {
           this.loseLock(state);
-        return this.tryWrite(state, change, values, tries - 1);
+        }
+        const again = {
+          ...change,
+          expectedVersion: this.versionToRenew(state, touchedAt !== undefined && tries > 0),
+        };
+        return this.tryWrite(state, again, values, tries - 1);
       });
     });
+  }
+
+  /**
+   * The version that a write depends on for the cookie to go out again: only with an id that was alive when
+   * it was written. Once another request has rotated the session, the dead id must not get back into the browser.
+   */
+  private versionToRenew(state: SessionState, touched: boolean): number | undefined {
+    const renews = touched && state.carried && this.settings.cookie.persistent && !state.rotatedElsewhere;
+    return renews ? state.version : undefined;
   }
 
   /** A touch that fails is no reason to fail a request that changed nothing. */

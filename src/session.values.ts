@@ -31,6 +31,7 @@ const NOTHING: Encoded = Object.freeze({});
  */
 export class SessionValues {
   private readonly entries = new Map<string, Entry>();
+  private baseChange: ValueChange | undefined;
   private flashField: string | undefined;
   private arrived: Encoded | undefined;
   private keepFlashes = false;
@@ -41,7 +42,7 @@ export class SessionValues {
 
   constructor(
     private readonly codec: SessionCodec,
-    private stored: Encoded = NOTHING,
+    private base: Encoded = NOTHING,
     private readonly onCorrupt?: (key: string) => void,
   ) {}
 
@@ -169,7 +170,8 @@ export class SessionValues {
   /** Takes note that a change is stored now. */
   saved(change: ValueChange): void {
     this.comparedAt = this.collectedAt;
-    this.stored = this.with(change);
+    this.base = this.stored;
+    this.baseChange = change;
     for (const key in change.set) this.noteStored(key, change.set[key]);
     for (const key of change.remove) this.noteStored(key, undefined);
   }
@@ -177,12 +179,13 @@ export class SessionValues {
   /** Goes on from what is stored now; what was not saved yet stays to be saved. */
   rebase(stored: Encoded): void {
     this.arrivedFlashes();
-    this.stored = stored;
+    this.base = stored;
+    this.baseChange = undefined;
     for (const [key, entry] of this.entries) {
       const text = Object.hasOwn(stored, key) ? stored[key] : undefined;
       if (entry.stored === text) continue;
       // A value that this holder changed stays to be saved; one that was only read gives way to the newer one.
-      if (this.changed(key, entry)) entry.stored = text;
+      if (this.isChanged(key, entry)) entry.stored = text;
       else this.entries.delete(key);
     }
   }
@@ -220,11 +223,11 @@ export class SessionValues {
 
   /** Size of the data once `change` is stored: UTF-8 bytes of keys and values, or a quick upper bound if that is below `limit`. */
   bytesWith(change: ValueChange, limit: number): number {
-    const after = { ...this.stored, ...change.set };
-    for (const key of change.remove) delete after[key];
     let length = 0;
-    for (const key in after) length += key.length + after[key]!.length;
+    for (const key in this.stored) length += key.length + this.stored[key]!.length;
+    for (const key in change.set) length += key.length + change.set[key]!.length;
     if (length * 3 <= limit) return length * 3;
+    const after = this.with(change);
     let bytes = 0;
     for (const key in after) bytes += Buffer.byteLength(key) + Buffer.byteLength(after[key]!);
     return bytes;
@@ -232,10 +235,16 @@ export class SessionValues {
 
   /** All of it as it would be stored with `change`. */
   with(change: ValueChange | undefined): Encoded {
-    if (!change) return this.stored;
-    const after = { ...this.stored, ...change.set };
-    for (const key of change.remove) delete after[key];
-    return after;
+    return change ? changed(this.stored, change) : this.stored;
+  }
+
+  /** What is stored. A change that was saved is worked in only when somebody looks again, which few requests do. */
+  private get stored(): Encoded {
+    if (this.baseChange) {
+      this.base = changed(this.base, this.baseChange);
+      this.baseChange = undefined;
+    }
+    return this.base;
   }
 
   private setKey(key: string, value: unknown): void {
@@ -270,7 +279,7 @@ export class SessionValues {
     }
   }
 
-  private changed(key: string, { value, stored, mayDiffer }: Entry): boolean {
+  private isChanged(key: string, { value, stored, mayDiffer }: Entry): boolean {
     if (!mayDiffer) return false;
     return value === undefined ? stored !== undefined : this.encode(key, value) !== stored;
   }
@@ -375,6 +384,12 @@ function segmentsOf(path: string): Segments | undefined {
   // Paths are written in code, so there are few; where they come from data, the cache must not grow.
   if (parsed.size < 1_000) parsed.set(path, segments);
   return segments;
+}
+
+function changed(stored: Encoded, { set, remove }: ValueChange): Encoded {
+  const after = { ...stored, ...set };
+  for (const key of remove) delete after[key];
+  return after;
 }
 
 function difference(before: Encoded, after: Encoded): ValueChange | undefined {

@@ -22,28 +22,40 @@ export function addSessionHeaders(
   given: GivenHeaders,
   { cookie }: HeaderEdits,
 ): GivenHeaders {
-  let headers = asObject(given);
-  const edit = (name: string, change: (value: HeaderValue | undefined) => HeaderValue) => {
-    const before = find(headers, name) ?? response.getHeader(name);
-    const after = change(before);
-    if (after === before) return;
-    if (headers) headers = put(headers, name, after);
-    else response.setHeader(name, after);
-  };
-  edit('Vary', withCookie);
-  if (cookie !== undefined) {
-    edit('Set-Cookie', (value) => {
-      const cookies = value === undefined ? [] : Array.isArray(value) ? value : [String(value)];
-      return cookies.includes(cookie) ? value! : [...cookies, cookie];
-    });
-    edit('Cache-Control', unshared);
+  const headers = withSessionHeader(response, asObject(given), 'Vary', withCookie);
+  if (cookie === undefined) return headers;
+  const withCookies = withSessionHeader(response, headers, 'Set-Cookie', (value) => {
+    const cookies = value === undefined ? [] : Array.isArray(value) ? value : [String(value)];
+    return cookies.includes(cookie) ? value! : [...cookies, cookie];
+  });
+  return withSessionHeader(response, withCookies, 'Cache-Control', unshared);
+}
+
+/** One header changed, where it is: among those given, or on the response if none are given. */
+function withSessionHeader(
+  response: ServerResponse,
+  headers: OutgoingHttpHeaders | undefined,
+  name: 'Vary' | 'Set-Cookie' | 'Cache-Control',
+  change: (value: HeaderValue | undefined) => HeaderValue,
+): OutgoingHttpHeaders | undefined {
+  const key = headers && keyOf(headers, name);
+  const before = (key && headers[key]) ?? response.getHeader(name);
+  const after = change(before);
+  if (after === before) return headers;
+  if (headers) {
+    const copy = { ...headers };
+    copy[key ?? name] = after;
+    return copy;
   }
-  return headers;
+  response.setHeader(name, after);
+  return undefined;
 }
 
 /** The length of the body, if the headers tell it. */
 export function contentLength(response: ServerResponse, given: GivenHeaders): number {
-  const length = find(asObject(given), 'Content-Length') ?? response.getHeader('Content-Length');
+  const headers = asObject(given);
+  const key = headers && keyOf(headers, 'Content-Length');
+  const length = (key && headers[key]) ?? response.getHeader('Content-Length');
   return length === undefined ? Infinity : Number(length);
 }
 
@@ -76,18 +88,10 @@ function unshared(cacheControl: HeaderValue | undefined): HeaderValue {
   return ['private', ...kept].join(', ');
 }
 
-function find(headers: OutgoingHttpHeaders | undefined, name: string): HeaderValue | undefined {
-  const key = headers && keyOf(headers, name);
-  return key === undefined ? undefined : headers![key];
-}
-
-function put(headers: OutgoingHttpHeaders, name: string, value: HeaderValue): OutgoingHttpHeaders {
-  return { ...headers, [keyOf(headers, name) ?? name]: value };
-}
-
 function keyOf(headers: OutgoingHttpHeaders, name: string): string | undefined {
-  const wanted = name.toLowerCase();
-  for (const key in headers) if (key.length === name.length && key.toLowerCase() === wanted) return key;
+  for (const key in headers) {
+    if (key.length === name.length && (key === name || key.toLowerCase() === name.toLowerCase())) return key;
+  }
   return undefined;
 }
 

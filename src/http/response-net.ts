@@ -49,7 +49,9 @@ export class ResponseNet {
   private inside = false;
   /** Another answer went out: what the application still sends goes nowhere. */
   private replaced = false;
-  private bodyLength = Infinity;
+  private sentHeaders: GivenHeaders;
+  /** Content-Length; only a body that is written in pieces needs it. */
+  private bodyLength: number | undefined;
   private bodyWritten = 0;
 
   private constructor(
@@ -114,6 +116,7 @@ export class ResponseNet {
     if (!this.settled || method === 'end') return true;
     if (method !== 'write') return false;
     // With the last byte of the Content-Length the client has all of it, however late end() comes.
+    this.bodyLength ??= contentLength(this.response, this.sentHeaders);
     return this.bodyWritten >= this.bodyLength || this.outgoing.mayDiffer;
   }
 
@@ -129,7 +132,7 @@ export class ResponseNet {
       const headers = response.headersSent
         ? given
         : addSessionHeaders(response, given, this.outgoing.headers());
-      this.bodyLength = contentLength(response, headers);
+      this.sentHeaders = headers;
       if (headers !== given) args[headersAt(args)] = headers;
       const result = this.writeHead.apply(response, args);
       this.outgoing.seal();

@@ -5,8 +5,9 @@ import {
   Injectable,
   type NestInterceptor,
 } from '@nestjs/common';
-import { concatMap, from, lastValueFrom, type Observable, of } from 'rxjs';
+import { from, lastValueFrom, Observable, type Observer, type Subscriber } from 'rxjs';
 import { after, isThenable } from '../awaitable.js';
+import type { Awaitable } from '../storage/session-storage.js';
 import { type RequestSession, RequestSessions } from './request-sessions.js';
 
 /**
@@ -64,13 +65,55 @@ export class SessionLockInterceptor implements NestInterceptor {
   }
 }
 
-const saveChanges = (carried: RequestSession) =>
-  concatMap((value: unknown) => {
+const saveChanges = (carried: RequestSession) => (source: Observable<unknown>) =>
+  new Observable<unknown>((subscriber) => source.subscribe(new SavingObserver(subscriber, carried)));
+
+/** Hands every value on once the session is saved: `concatMap`, but without its cost where nothing is waited for. */
+class SavingObserver implements Observer<unknown> {
+  /** What waits for a save; the next value waits for it in turn. */
+  private tail: PromiseLike<void> | undefined;
+
+  constructor(
+    private readonly subscriber: Subscriber<unknown>,
+    private readonly carried: RequestSession,
+  ) {}
+
+  next(value: unknown): void {
+    this.inTurn(() => this.save(value));
+  }
+
+  error(error: unknown): void {
+    this.inTurn(() => this.subscriber.error(error));
+  }
+
+  complete(): void {
+    this.inTurn(() => this.subscriber.complete());
+  }
+
+  private inTurn(step: () => Awaitable<void>): void {
+    if (this.tail) {
+      this.tail = this.tail.then(step);
+      return;
+    }
+    const waiting = step();
+    if (isThenable(waiting)) this.tail = waiting;
+  }
+
+  private save(value: unknown): Awaitable<void> {
     // The net saves before such an answer goes out: an error from here would be a second answer beside it.
-    if (answersItself(carried, value)) return of(value);
-    const saved = carried.saveChanges();
-    return isThenable(saved) ? saved.then(() => value) : of(value);
-  });
+    if (answersItself(this.carried, value)) return this.subscriber.next(value);
+    try {
+      const saved = this.carried.saveChanges();
+      if (!isThenable(saved)) return this.subscriber.next(value);
+      return saved.then(
+        () => this.subscriber.next(value),
+        (error: unknown) => this.subscriber.error(error),
+      );
+    } catch (error) {
+      this.subscriber.error(error);
+    }
+  }
+}
 
 /** Whether the handler sends, or has sent, its answer through `@Res()`. */
 const answersItself = (carried: RequestSession, value: unknown): boolean =>

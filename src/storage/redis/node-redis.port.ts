@@ -1,0 +1,182 @@
+import { SessionOptionsError } from '../../session.errors.js';
+import { ReadyGate } from './ready-gate.js';
+import {
+  MAX_ABANDONED,
+  type MessageListener,
+  noAnswer,
+  notConnected,
+  OPEN_TIMEOUT,
+  type RedisPort,
+  type Reply,
+  SCAN_COUNT,
+  type Subscription,
+  tooManyAbandoned,
+  within,
+} from './redis-port.js';
+
+/** What `createClient` and `createCluster` of node-redis make, as far as it is used here. */
+export interface NodeRedisClient {
+  readonly isOpen: boolean;
+  connect(): Promise<unknown>;
+  destroy(): unknown;
+  duplicate(...overrides: any[]): any;
+  sendCommand(...command: any[]): Promise<any>;
+  on(event: string, listener: (...args: any[]) => void): unknown;
+  off(event: string, listener: (...args: any[]) => void): unknown;
+}
+
+interface NodeRedisSingle extends NodeRedisClient {
+  readonly isReady: boolean;
+  readonly options?: { readonly keyPrefix?: unknown };
+  subscribe(channels: readonly string[], listener: (message: string, channel: string) => void): Promise<void>;
+}
+
+interface NodeRedisCluster extends NodeRedisClient {
+  readonly masters: readonly object[];
+  readonly _options?: { readonly useReplicas?: unknown; readonly keyPrefix?: unknown };
+  nodeClient(node: object): NodeRedisSingle | Promise<NodeRedisSingle>;
+}
+
+/** RESP3 maps come as flat lists, like in RESP2: an object would lose or mangle keys such as `__proto__`. */
+const FLAT = { typeMapping: { ['%'.charCodeAt(0)]: Array } };
+
+export function isNodeRedis(client: unknown): client is NodeRedisClient {
+  const { isOpen, connect, sendCommand, duplicate } = client as Partial<NodeRedisClient>;
+  return (
+    typeof isOpen === 'boolean' &&
+    [connect, sendCommand, duplicate].every((method) => typeof method === 'function')
+  );
+}
+
+export class NodeRedisPort implements RedisPort {
+  private readonly gate = new ReadyGate();
+  private readonly onReady = () => this.gate.open();
+  /** Without a listener, Node ends the process at the first lost connection. */
+  private readonly onError = () => undefined;
+  private connectedHere = false;
+  private abandoned = 0;
+
+  /** @param timeout longest time of a command in milliseconds */
+  constructor(
+    private readonly client: NodeRedisClient,
+    private readonly timeout: number,
+  ) {
+    checkOptions(client);
+    client.on('error', this.onError);
+    client.on('ready', this.onReady);
+  }
+
+  async open(): Promise<void> {
+    if (!this.client.isOpen) {
+      this.connectedHere = true;
+      await within(this.client.connect(), OPEN_TIMEOUT, () => notConnected(OPEN_TIMEOUT));
+    } else if (!isReady(this.client)) {
+      await this.gate.wait(OPEN_TIMEOUT, () => notConnected(OPEN_TIMEOUT));
+    }
+  }
+
+  send(key: string, command: string, args: readonly string[]): Promise<Reply> {
+    return isReady(this.client)
+      ? this.sendNow(key, [command, ...args], this.timeout)
+      : this.sendWhenReady(key, [command, ...args]);
+  }
+
+  async scan(pattern: string, visit: (keys: readonly string[]) => void): Promise<void> {
+    await this.open();
+    for (const master of await this.masters()) {
+      let cursor = '0';
+      do {
+        const step = master.sendCommand(['SCAN', cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT], FLAT);
+        const [next, keys]: [string, string[]] = await this.bounded(step, this.timeout);
+        visit(keys);
+        cursor = next;
+      } while (cursor !== '0');
+    }
+  }
+
+  async subscribe(
+    channels: readonly string[],
+    listener: MessageListener,
+    restored: () => void,
+  ): Promise<Subscription> {
+    const connection: NodeRedisSingle = this.client.duplicate();
+    connection.on('error', this.onError);
+    connection.on('ready', restored);
+    const close = () => void connection.destroy();
+    try {
+      await connection.connect();
+      await connection.subscribe(channels, (message, channel) => listener(channel, message));
+    } catch (error) {
+      if (connection.isOpen) close();
+      throw error;
+    }
+    return { close };
+  }
+
+  async close(): Promise<void> {
+    this.client.off('ready', this.onReady);
+    if (this.connectedHere && this.client.isOpen) this.client.destroy();
+    this.client.off('error', this.onError);
+  }
+
+  private async sendWhenReady(key: string, args: string[]): Promise<Reply> {
+    const start = performance.now();
+    await this.gate.wait(this.timeout, () => notConnected(this.timeout));
+    return this.sendNow(key, args, this.timeout - (performance.now() - start));
+  }
+
+  private sendNow(key: string, args: string[], timeout: number): Promise<Reply> {
+    if (this.abandoned >= MAX_ABANDONED) return Promise.reject(tooManyAbandoned());
+    const { client } = this;
+    const answer: Promise<Reply> = isCluster(client)
+      ? // The client's own timeout takes back what waits for a node that is down.
+        client.sendCommand(key, false, args, { ...FLAT, timeout })
+      : client.sendCommand(args, FLAT);
+    return this.bounded(answer, timeout);
+  }
+
+  private bounded<T>(answer: Promise<T>, timeout: number): Promise<T> {
+    let settled = false;
+    const late = () => {
+      if (settled) this.abandoned--;
+      settled = true;
+    };
+    answer.then(late, late);
+    return within(answer, timeout, () => {
+      if (!settled) this.abandoned++;
+      settled = true;
+      return noAnswer(this.timeout);
+    });
+  }
+
+  private async masters(): Promise<NodeRedisClient[]> {
+    const { client } = this;
+    if (!isCluster(client)) return [client];
+    return Promise.all(client.masters.map((node) => client.nodeClient(node)));
+  }
+}
+
+function isCluster(client: NodeRedisClient): client is NodeRedisCluster {
+  return 'masters' in client;
+}
+
+/** A cluster client has many connections, and no word on all of them. */
+function isReady(client: NodeRedisClient): boolean {
+  return isCluster(client) ? client.isOpen : (client as NodeRedisSingle).isReady;
+}
+
+function checkOptions(client: NodeRedisClient): void {
+  const { keyPrefix, useReplicas }: { keyPrefix?: unknown; useReplicas?: unknown } =
+    (isCluster(client) ? client._options : (client as NodeRedisSingle).options) ?? {};
+  if (keyPrefix) {
+    throw new SessionOptionsError(
+      `RedisStorage: the client must not have a keyPrefix; use the storage's own option prefix. Got ${String(keyPrefix)}.`,
+    );
+  }
+  if (useReplicas) {
+    throw new SessionOptionsError(
+      'RedisStorage: the cluster client must not have useReplicas: on a replica that lags behind, a session ' +
+        'that was ended is alive.',
+    );
+  }
+}

@@ -1,0 +1,93 @@
+/** What Redis answers with, errors aside: those are rejections. Texts are decoded as UTF-8. */
+export type Reply = string | number | null | readonly Reply[];
+
+/** A connection of its own that listens to channels. */
+export interface Subscription {
+  close(): void;
+}
+
+/** Called for each message with the channel that it came by. */
+export type MessageListener = (channel: string, message: string) => void;
+
+/**
+ * The little that the storage needs of a client. Whatever the client, a call settles within the command
+ * timeout, and one that was given up neither rejects later nor is kept for ever.
+ */
+export interface RedisPort {
+  /** Waits until the server can be reached; rejects if it cannot. */
+  open(): Promise<void>;
+
+  /**
+   * Sends one command.
+   *
+   * @param key decides the node in a Cluster; it is one of `args` too
+   */
+  send(key: string, command: string, args: readonly string[]): Promise<Reply>;
+
+  /** Calls `visit` with the keys of all masters that match, a page at a time. Not for a request. */
+  scan(pattern: string, visit: (keys: readonly string[]) => void): Promise<void>;
+
+  /**
+   * Listens on a connection of its own, which comes back by itself after an outage.
+   *
+   * @param restored called each time that it is back: what was published meanwhile is lost
+   */
+  subscribe(
+    channels: readonly string[],
+    listener: MessageListener,
+    restored: () => void,
+  ): Promise<Subscription>;
+
+  /** Frees what {@link open} opened; a client that came connected stays so. */
+  close(): Promise<void>;
+}
+
+/** How long `open` waits for the server, in milliseconds. */
+export const OPEN_TIMEOUT = 10_000;
+
+/** Keys looked at in one step of a scan: less than a millisecond's work for the server. */
+export const SCAN_COUNT = '1000';
+
+/**
+ * How many commands may be without an answer that nobody waits for any more. A server that stands still leaves
+ * them in the client's queue; at this many, further ones fail at once until it answers (S55).
+ */
+export const MAX_ABANDONED = 2_000;
+
+/** Why a command was given up. */
+export class RedisUnavailableError extends Error {
+  override readonly name = 'RedisUnavailableError';
+}
+
+export function noAnswer(timeout: number): RedisUnavailableError {
+  return new RedisUnavailableError(
+    `Redis did not answer within ${timeout} ms (commandTimeout); what was sent may still take effect.`,
+  );
+}
+
+export function notConnected(timeout: number): RedisUnavailableError {
+  return new RedisUnavailableError(`Redis could not be reached within ${timeout} ms; nothing was sent.`);
+}
+
+export function tooManyAbandoned(): RedisUnavailableError {
+  return new RedisUnavailableError(
+    `Redis answers none of the last ${MAX_ABANDONED} commands; nothing was sent.`,
+  );
+}
+
+/** Rejects with `error()` unless the promise settles in time; what it does afterwards is nobody's concern. */
+export function within<T>(promise: Promise<T>, timeout: number, error: () => Error): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(error()), timeout);
+    promise.then(
+      (value) => {
+        clearTimeout(timer);
+        resolve(value);
+      },
+      (reason: Error) => {
+        clearTimeout(timer);
+        reject(reason);
+      },
+    );
+  });
+}
