@@ -73,16 +73,13 @@ export class SessionLifecycle {
 
   /**
    * Saves what changed, and the touch if it is due, in one call; where nothing is to be saved, no call.
-   *
-   * @param touchAlone also when the touch is all there is to save
    */
-  commit(state: SessionState, touchAlone = true): Awaitable<void> {
-    if (state.writing) return state.writing.then(() => this.commit(state, touchAlone));
+  commit(state: SessionState): Awaitable<void> {
+    if (state.writing) return state.writing.then(() => this.commit(state));
     if (state.status === 'gone') return;
     const change = state.values.mayDiffer ? state.values.collect(state.carried) : undefined;
     if (state.status === 'new') return change && this.insert(state, change);
     if (change || state.ttlChanged) return this.write(state, change, this.touchTime(state));
-    if (!touchAlone) return;
     const at = this.touchTime(state);
     return at === undefined ? undefined : this.touch(state, at);
   }

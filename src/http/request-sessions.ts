@@ -9,14 +9,15 @@ import type { SessionState } from '../session.state.js';
 import { SessionStore, type SessionsOfRequests, type SessionTarget } from '../session.store.js';
 import type { Awaitable } from '../storage/session-storage.js';
 import type { HeaderEdits } from './response-headers.js';
-import { type Outgoing, ResponseNet } from './response-net.js';
+import { hangNet } from './response-hooks.js';
+import type { Outgoing, ResponseNet } from './response-net.js';
 import { type CookieRequest, SessionCookie } from './session.cookie.js';
 
-const CARRIED = Symbol('nest-sessions.request');
+/** The sessions of requests. Not a property, which would cost Express dearly and show up where a request is logged. */
+const carriedBy = new WeakMap<IncomingMessage, RequestSession>();
 
 /** A platform's response, or Node's own. */
 type AnyResponse = ServerResponse | { readonly raw: ServerResponse };
-type RawRequest = IncomingMessage & { [CARRIED]?: RequestSession };
 
 /** Finds the session of a request once, and remembers it for whoever asks next. */
 @Injectable()
@@ -33,13 +34,14 @@ export class RequestSessions implements SessionsOfRequests {
 
   /** The session that a request carries: read on the first call, with its response netted from then on. */
   open(request: CookieRequest, response: AnyResponse | undefined): Awaitable<RequestSession> {
-    const raw: RawRequest = 'raw' in request ? request.raw : request;
-    let carried = raw[CARRIED];
+    const raw = rawOf(request);
+    let carried = carriedBy.get(raw);
     if (!carried) {
       const answer = response === undefined ? responseOf(raw) : 'raw' in response ? response.raw : response;
-      carried = raw[CARRIED] = new RequestSession(this.engine, this.cookie, request);
+      carried = new RequestSession(this.engine, this.cookie, request);
+      carriedBy.set(raw, carried);
       if (answer.headersSent) carried.seal();
-      carried.net = ResponseNet.hang(answer, carried);
+      carried.net = hangNet(answer, carried);
     }
     return carried.loaded();
   }
@@ -98,14 +100,18 @@ export class RequestSession implements Outgoing {
     return !this.failed && (this.state === undefined || this.state.values.mayDiffer);
   }
 
-  /** Saves what changed while a failure can still be an error of the handler; a touch alone can wait. */
-  saveChanges(): Awaitable<void> {
-    return this.commit(false);
-  }
-
-  /** The handler answers by itself, so that nothing but the net can put an error in the place of its answer. */
-  replaceAnswer(error: unknown): void {
-    this.net?.replace(error);
+  /**
+   * Saves before a lock is released.
+   *
+   * @param selfAnswered the handler sends its answer itself, so that nothing but the net can put an error in its place
+   */
+  async saveLocked(selfAnswered: boolean): Promise<void> {
+    try {
+      await this.settle();
+    } catch (error) {
+      if (selfAnswered) this.net?.replace(error);
+      throw error;
+    }
   }
 
   isResponse(value: unknown): boolean {
@@ -114,7 +120,7 @@ export class RequestSession implements Outgoing {
   }
 
   settle(): Awaitable<void> {
-    return this.commit(true);
+    return this.commit();
   }
 
   headers(): HeaderEdits {
@@ -132,14 +138,14 @@ export class RequestSession implements Outgoing {
     return 500;
   }
 
-  private commit(touchAlone: boolean): Awaitable<void> {
+  private commit(): Awaitable<void> {
     if (this.failed) return;
-    if (this.loading) return this.handlerStarted(this.loading).then(() => this.commit(touchAlone));
+    if (this.loading) return this.handlerStarted(this.loading).then(() => this.commit());
     if (!this.state) return;
     // Whoever sends meanwhile fails with it: a stream that a handler left running must not become a success.
-    if (this.committing) return this.committing.then(() => this.commit(touchAlone));
+    if (this.committing) return this.committing.then(() => this.commit());
     try {
-      const saving = this.engine.lifecycle.commit(this.state, touchAlone);
+      const saving = this.engine.lifecycle.commit(this.state);
       if (!isThenable(saving)) return;
       this.committing = saving.then(
         () => void (this.committing = undefined),
@@ -229,7 +235,10 @@ function responseOf(raw: IncomingMessage): ServerResponse {
 }
 
 /** The session that a request carries already. */
-export function carriedBy(request: CookieRequest): Session<any> | undefined {
-  const raw: RawRequest = 'raw' in request ? request.raw : request;
-  return raw[CARRIED]?.session;
+export function sessionOfRequest(request: CookieRequest): Session<any> | undefined {
+  return carriedBy.get(rawOf(request))?.session;
+}
+
+function rawOf(request: CookieRequest): IncomingMessage {
+  return 'raw' in request ? request.raw : request;
 }

@@ -23,10 +23,9 @@ export interface Outgoing {
   report(error: unknown): number;
 }
 
-const NET = Symbol('nest-sessions.net');
-
-type NettedResponse = ServerResponse & { [NET]: ResponseNet };
 type Method = 'writeHead' | 'write' | 'end' | 'flushHeaders';
+/** The platform's own methods, which the net's stand before. */
+type Natives = Record<Method, (...args: any[]) => unknown>;
 
 /**
  * Stands between an application and its response: before the first byte leaves, the session is saved and
@@ -36,11 +35,6 @@ type Method = 'writeHead' | 'write' | 'end' | 'flushHeaders';
  * While saving takes its time, the application's calls wait in a queue, and are made in order afterwards.
  */
 export class ResponseNet {
-  private readonly writeHead: (...args: any[]) => unknown;
-  private readonly write: (...args: any[]) => unknown;
-  private readonly end: (...args: any[]) => unknown;
-  private readonly flushHeaders: (...args: any[]) => unknown;
-
   private queue: [Method, unknown[]][] | undefined;
   private toldToWait = false;
   /** Saved before the headers; from here on they may go. */
@@ -54,28 +48,11 @@ export class ResponseNet {
   private bodyLength: number | undefined;
   private bodyWritten = 0;
 
-  private constructor(
+  constructor(
     readonly response: ServerResponse,
     private readonly outgoing: Outgoing,
-  ) {
-    this.writeHead = response.writeHead;
-    this.write = response.write;
-    this.end = response.end;
-    this.flushHeaders = response.flushHeaders;
-  }
-
-  static hang(response: ServerResponse, outgoing: Outgoing): ResponseNet {
-    const netted = response as NettedResponse;
-    const net = new ResponseNet(netted, outgoing);
-    netted[NET] = net;
-    // Functions shared by all responses, so that a request makes no closures.
-    netted.writeHead = writeHead as NettedResponse['writeHead'];
-    netted.write = write;
-    netted.end = end as NettedResponse['end'];
-    netted.flushHeaders = flushHeaders;
-    netted.on('close', onClose);
-    return net;
-  }
+    private readonly natives: Natives,
+  ) {}
 
   /** A call of the application: made at once, later, or never. */
   pass(method: Method, args: unknown[]): unknown {
@@ -127,14 +104,14 @@ export class ResponseNet {
     // The platform's own methods call one another (end() calls writeHead()): that is not the application.
     this.inside = true;
     try {
-      if (method !== 'writeHead') return this[method].apply(response, args);
+      if (method !== 'writeHead') return this.natives[method].apply(response, args);
       const given = headersIn(args);
       const headers = response.headersSent
         ? given
         : addSessionHeaders(response, given, this.outgoing.headers());
       this.sentHeaders = headers;
       if (headers !== given) args[headersAt(args)] = headers;
-      const result = this.writeHead.apply(response, args);
+      const result = this.natives.writeHead.apply(response, args);
       this.outgoing.seal();
       return result;
     } finally {
@@ -194,9 +171,10 @@ export class ResponseNet {
     }
     const body = JSON.stringify({ statusCode: status, message: STATUS_CODES[status] });
     dropBodyHeaders(response, headers);
-    response.statusCode = status;
     response.setHeader('Content-Type', 'application/json; charset=utf-8');
     response.setHeader('Content-Length', Buffer.byteLength(body));
+    // Straight to the platform: what others wrapped around the response, such as compression, is passed by.
+    this.make('writeHead', [status]);
     this.make('end', response.req.method === 'HEAD' ? [] : [body]);
   }
 
@@ -210,26 +188,6 @@ export class ResponseNet {
     delete (this.response as { headersSent?: boolean }).headersSent;
     delete (this.response as { writableEnded?: boolean }).writableEnded;
   }
-}
-
-function writeHead(this: ServerResponse, ...args: unknown[]): ServerResponse {
-  return (this as NettedResponse)[NET].pass('writeHead', args) as ServerResponse;
-}
-
-function write(this: ServerResponse, ...args: unknown[]): boolean {
-  return (this as NettedResponse)[NET].pass('write', args) as boolean;
-}
-
-function end(this: ServerResponse, ...args: unknown[]): ServerResponse {
-  return (this as NettedResponse)[NET].pass('end', args) as ServerResponse;
-}
-
-function flushHeaders(this: ServerResponse): void {
-  (this as NettedResponse)[NET].pass('flushHeaders', []);
-}
-
-function onClose(this: ServerResponse): void {
-  (this as NettedResponse)[NET].closed();
 }
 
 /** `writeHead` takes headers second, or third after a reason. */
