@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { inspect } from 'node:util';
 import type { ArgumentsHost } from '@nestjs/common';
 import { Injectable } from '@nestjs/common';
 import { after, isThenable } from '../awaitable.js';
@@ -9,12 +10,9 @@ import type { SessionState } from '../session.state.js';
 import { SessionStore, type SessionsOfRequests, type SessionTarget } from '../session.store.js';
 import type { Awaitable } from '../storage/session-storage.js';
 import type { HeaderEdits } from './response-headers.js';
-import { hangNet } from './response-hooks.js';
-import type { Outgoing, ResponseNet } from './response-net.js';
+import { type Carried, carriedBy, hangNet } from './response-hooks.js';
+import type { ResponseNet } from './response-net.js';
 import { type CookieRequest, SessionCookie } from './session.cookie.js';
-
-/** The sessions of requests. Not a property, which would cost Express dearly and show up where a request is logged. */
-const carriedBy = new WeakMap<IncomingMessage, RequestSession>();
 
 /** A platform's response, or Node's own. */
 type AnyResponse = ServerResponse | { readonly raw: ServerResponse };
@@ -35,13 +33,12 @@ export class RequestSessions implements SessionsOfRequests {
   /** The session that a request carries: read on the first call, with its response netted from then on. */
   open(request: CookieRequest, response: AnyResponse | undefined): Awaitable<RequestSession> {
     const raw = rawOf(request);
-    let carried = carriedBy.get(raw);
+    let carried = carriedBy(raw) as RequestSession | undefined;
     if (!carried) {
       const answer = response === undefined ? responseOf(raw) : 'raw' in response ? response.raw : response;
       carried = new RequestSession(this.engine, this.cookie, request);
-      carriedBy.set(raw, carried);
       if (answer.headersSent) carried.seal();
-      carried.net = hangNet(answer, carried);
+      hangNet(raw, answer, carried);
     }
     return carried.loaded();
   }
@@ -59,7 +56,7 @@ export class RequestSessions implements SessionsOfRequests {
 }
 
 /** The session of one request, and what has to happen to it when the response goes out. */
-export class RequestSession implements Outgoing {
+export class RequestSession implements Carried {
   /** Undefined until it is loaded. */
   state: SessionState | undefined;
   session: Session<any> | undefined;
@@ -94,6 +91,11 @@ export class RequestSession implements Outgoing {
     this.loading = found;
     found.then(done, done);
     return found;
+  }
+
+  /** Where a request is logged with all that hangs on it, no id shows (S50). */
+  [inspect.custom](): string {
+    return 'RequestSession';
   }
 
   get mayDiffer(): boolean {
@@ -236,7 +238,7 @@ function responseOf(raw: IncomingMessage): ServerResponse {
 
 /** The session that a request carries already. */
 export function sessionOfRequest(request: CookieRequest): Session<any> | undefined {
-  return carriedBy.get(rawOf(request))?.session;
+  return (carriedBy(rawOf(request)) as RequestSession | undefined)?.session;
 }
 
 function rawOf(request: CookieRequest): IncomingMessage {

@@ -1,9 +1,23 @@
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Outgoing, ResponseNet } from './response-net.js';
 
-/** Nets by response. Not a property: a new one costs microseconds on a response of Express, see {@link hangNet}. */
-const nets = new WeakMap<ServerResponse, ResponseNet>();
-const hooked = new WeakSet<object>();
+/**
+ * Where a request remembers what belongs to it, and where its response finds its net. One property, and not
+ * two, nor a WeakMap: on Express every property that is added costs microseconds, see {@link hangNet}, and
+ * so does the garbage collection of a WeakMap whose keys live as long as requests do.
+ */
+const CARRIED = Symbol('nest-sessions');
+
+/** What a request carries. */
+export interface Carried extends Outgoing {
+  net: ResponseNet | undefined;
+}
+
+type CarryingRequest = IncomingMessage & { [CARRIED]?: Carried };
+
+export function carriedBy(request: IncomingMessage): Carried | undefined {
+  return (request as CarryingRequest)[CARRIED];
+}
 
 /**
  * Puts a net on a response, so that the session is saved and its headers are added however it is sent.
@@ -12,32 +26,33 @@ const hooked = new WeakSet<object>();
  * with every property that is added, and forgets what it knew of it: four methods cost 10 µs. So the methods
  * go on that prototype instead, once, which Express has for the purpose. Elsewhere they go on the response.
  */
-export function hangNet(response: ServerResponse, outgoing: Outgoing): ResponseNet {
+export function hangNet(request: IncomingMessage, response: ServerResponse, carried: Carried): void {
   const shared = sharedPrototype(response);
-  let net: ResponseNet;
   if (shared) {
     if (!hooked.has(shared)) hookPrototype(shared);
-    net = new ResponseNet(response, outgoing, Object.getPrototypeOf(shared) as ServerResponse);
+    carried.net = new ResponseNet(response, carried, Object.getPrototypeOf(shared) as ServerResponse);
   } else {
     const { writeHead, write, end, flushHeaders } = response;
-    net = new ResponseNet(response, outgoing, { writeHead, write, end, flushHeaders });
+    carried.net = new ResponseNet(response, carried, { writeHead, write, end, flushHeaders });
     response.writeHead = hooks.writeHead as ServerResponse['writeHead'];
     response.write = hooks.write as ServerResponse['write'];
     response.end = hooks.end as ServerResponse['end'];
     response.flushHeaders = hooks.flushHeaders as ServerResponse['flushHeaders'];
   }
-  nets.set(response, net);
+  (request as CarryingRequest)[CARRIED] = carried;
   response.on('close', onClose);
-  return net;
 }
+
+const hooked = new WeakSet<object>();
 
 /** The prototype that all responses of an application share, apart from their class's own: `app.response`. */
 function sharedPrototype(response: ServerResponse): object | undefined {
   const own: unknown = response.constructor.prototype;
   let shared: object | undefined;
   // The outermost one: an application that is mounted in another has the other's response as its prototype.
-  for (let at: object = Object.getPrototypeOf(response); at !== own && at; at = Object.getPrototypeOf(at))
+  for (let at: object = Object.getPrototypeOf(response); at !== own && at; at = Object.getPrototypeOf(at)) {
     shared = at;
+  }
   return shared;
 }
 
@@ -46,7 +61,7 @@ function hookPrototype(prototype: object): void {
   const natives = Object.getPrototypeOf(prototype) as Record<string, (...args: unknown[]) => unknown>;
   for (const method of ['writeHead', 'write', 'end', 'flushHeaders'] as const) {
     const value = function (this: ServerResponse, ...args: unknown[]): unknown {
-      const net = nets.get(this);
+      const net = netOf(this);
       return net ? net.pass(method, args) : natives[method]!.apply(this, args);
     };
     Object.defineProperty(prototype, method, { value, writable: true, configurable: true });
@@ -56,19 +71,23 @@ function hookPrototype(prototype: object): void {
 /** Functions that all responses share, so that a request makes no closures. */
 const hooks = {
   writeHead(this: ServerResponse, ...args: unknown[]): unknown {
-    return nets.get(this)!.pass('writeHead', args);
+    return netOf(this)!.pass('writeHead', args);
   },
   write(this: ServerResponse, ...args: unknown[]): unknown {
-    return nets.get(this)!.pass('write', args);
+    return netOf(this)!.pass('write', args);
   },
   end(this: ServerResponse, ...args: unknown[]): unknown {
-    return nets.get(this)!.pass('end', args);
+    return netOf(this)!.pass('end', args);
   },
   flushHeaders(this: ServerResponse): unknown {
-    return nets.get(this)!.pass('flushHeaders', []);
+    return netOf(this)!.pass('flushHeaders', []);
   },
 };
 
+function netOf(response: ServerResponse): ResponseNet | undefined {
+  return (response.req as CarryingRequest)[CARRIED]?.net;
+}
+
 function onClose(this: ServerResponse): void {
-  nets.get(this)!.closed();
+  netOf(this)!.closed();
 }
