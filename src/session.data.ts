@@ -18,18 +18,24 @@ export interface SessionData {}
 export type DefaultSessionData = keyof SessionData extends never ? Record<string, any> : SessionData;
 
 /** A key of `T`, or a dot path into it: `'basket.items[0].qty'`. Any string where the keys are not known. */
-export type SessionPath<T> = string extends keyof T
-  ? string
-  : (keyof T & string) | Extract<Paths<T, { bracketNotation: true; maxRecursionDepth: 6 }>, string>;
+export type SessionPath<T> =
+  AnyKeys<T> extends true
+    ? string
+    : (keyof T & string) | Extract<Paths<T, { bracketNotation: true; maxRecursionDepth: 6 }>, string>;
 
 /** The type of what a path leads to. */
 export type SessionValue<T, P extends string> = string extends keyof T
   ? T[keyof T]
-  : P extends keyof T
-    ? T[P]
-    : T extends object
-      ? Get<T, P>
-      : never;
+  : [keyof T] extends [never]
+    ? any
+    : P extends keyof T
+      ? T[P]
+      : T extends object
+        ? Get<T, P>
+        : never;
 
 /** The key that a path starts from, whose value `T` knows. */
-export type SessionKey<T> = string extends keyof T ? string : keyof T & string;
+export type SessionKey<T> = AnyKeys<T> extends true ? string : keyof T & string;
+
+/** Nothing is known of the keys: of `Record<string, …>`, and of `object`, which `app.get(SessionStore)` infers. */
+type AnyKeys<T> = string extends keyof T ? true : [keyof T] extends [never] ? true : false;

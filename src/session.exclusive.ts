@@ -13,6 +13,8 @@ interface Held {
   readonly by: 'tap' | 'route';
   readonly lease: SessionLease;
   released: boolean;
+  /** The taps inside a locked route take their turns here. */
+  taps: Promise<unknown>;
   readonly outer: Held | undefined;
 }
 
@@ -65,18 +67,35 @@ export class SessionExclusive {
 
   private inTap<R>(handle: string, fn: (lease: SessionLease) => Promise<R>): Promise<R> {
     const held = this.heldHere(handle);
-    if (held?.by === 'route') return fn(held.lease);
     if (!held) return this.alone(handle, 'tap', fn);
+    if (held.by === 'route') return this.inRoute(held, fn);
     throw new SessionLockError(
       `Session ${handle}: tap() inside a tap() of the same session would wait for itself; use the data of the outer one.`,
     );
   }
 
+  /** The route holds the lock already; its taps still run one after another. */
+  private inRoute<R>(route: Held, fn: (lease: SessionLease) => Promise<R>): Promise<R> {
+    const turn = route.taps.then(async () => {
+      const held = holding(route.handle, 'tap', route.lease, route);
+      try {
+        return await this.held.run(held, fn, route.lease);
+      } finally {
+        held.released = true;
+      }
+    });
+    route.taps = turn.catch(() => undefined);
+    return turn;
+  }
+
   private async run<R>(state: SessionState, fn: Tap<R>, lease: SessionLease): Promise<R> {
+    const { handle } = state;
     const draft = state.values.draft();
     const result = await fn(draft.data);
     await state.writing;
     this.lifecycle.refuseGone(state);
+    // Logged out meanwhile: what the object stands for now is another visitor's session (S12, S27).
+    if (state.handle !== handle) throw new SessionGoneError(handle);
     const change = draft.settle();
     // A request's commit writes the touch, and renews the cookie with it.
     const touchAt = state.carried ? undefined : this.lifecycle.touchTime(state);
@@ -98,7 +117,7 @@ export class SessionExclusive {
   ): Promise<R> {
     const { settings } = this.lifecycle;
     const lease = await this.lifecycle.call(() => settings.storage.lock(handle, settings.lock));
-    const held: Held = { handle, by, lease, released: false, outer: this.held.getStore() };
+    const held = holding(handle, by, lease, this.held.getStore());
     try {
       return await this.held.run(held, fn, lease);
     } finally {
@@ -122,6 +141,10 @@ export class SessionExclusive {
     }
     return undefined;
   }
+}
+
+function holding(handle: string, by: Held['by'], lease: SessionLease, outer: Held | undefined): Held {
+  return { handle, by, lease, released: false, taps: Promise.resolve(), outer };
 }
 
 function checkTap(fn: unknown): void {

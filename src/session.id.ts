@@ -23,6 +23,11 @@ export function parseId(id: unknown): IdParts | undefined {
   return OWN.test(id) ? { handle: handleOfOwnId(id), secret: id } : undefined;
 }
 
+/** Whether this has the shape of a handle. */
+export function isHandle(handle: unknown): handle is string {
+  return typeof handle === 'string' && /^[\w-]{22}$/.test(handle);
+}
+
 /** A new random handle: 16 bytes, which is 22 base64url characters. */
 export function newHandle(): string {
   return randomBytes(16).toString('base64url');

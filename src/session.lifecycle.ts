@@ -332,7 +332,7 @@ export class SessionLifecycle {
     const { codec, initial } = this.settings;
     if (!initial) return new SessionValues(codec);
     const values = new SessionValues(codec);
-    values.assign(initial());
+    values.assign(initial(), 'SessionModule: what initial() returns');
     return new SessionValues(codec, values.with(values.collect(false)));
   }
 
@@ -392,7 +392,7 @@ export class SessionLifecycle {
 
   /** The client learns nothing of the reason, so the log must. */
   private refuse(error: unknown): never {
-    if (error instanceof SessionError) throw error;
+    if (error instanceof SessionLockError) throw error;
     this.events.error('The session storage failed', error);
     throw new SessionStorageError(error);
   }

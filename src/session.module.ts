@@ -37,8 +37,13 @@ export interface SessionModuleAsyncOptions extends Scope, Pick<ModuleMetadata, '
 /** Sessions for a Nest application: import it once, in the root module. */
 @Module({})
 export class SessionModule {
-  static forRoot({ isGlobal, ...options }: SessionModuleRootOptions = {}): DynamicModule {
-    return assemble({ isGlobal }, settingsFrom({ useFactory: () => options }));
+  static forRoot(options: SessionModuleRootOptions = {}): DynamicModule {
+    // Options that are no object stop the boot like any other wrong ones, and not the import of a file.
+    if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+      return assemble({}, settingsFrom({ useFactory: () => options }));
+    }
+    const { isGlobal, ...others } = options;
+    return assemble({ isGlobal }, settingsFrom({ useFactory: () => others }));
   }
 
   static forRootAsync({ isGlobal, imports, ...source }: SessionModuleAsyncOptions): DynamicModule {
@@ -59,48 +64,44 @@ function assemble(
   };
 }
 
-function settingsFrom({
-  inject = [],
-  useFactory,
-  useClass,
-  useExisting,
-  ...unknown
-}: SessionModuleAsyncOptions): Provider[] {
-  const problem = [
-    ...Object.keys(unknown).map(
-      (name) =>
-        `${name} is not an option of forRootAsync; it takes imports, inject, useFactory, useClass, useExisting, isGlobal`,
-    ),
-    ...([useFactory, useClass, useExisting].filter(Boolean).length === 1
-      ? []
-      : ['forRootAsync takes exactly one of useFactory, useClass and useExisting']),
-  ][0];
+function settingsFrom(source: SessionModuleAsyncOptions): Provider[] {
+  const { inject = [], useFactory, useClass, useExisting } = source;
+  const problem = problemOf(source);
   if (problem) {
-    return [
-      {
-        provide: SESSION_SETTINGS,
-        useFactory: () => {
-          throw new SessionOptionsError(`SessionModule: ${problem}`);
-        },
-      },
-    ];
+    return [{ provide: SESSION_SETTINGS, useFactory: () => refuse(problem) }];
   }
   if (useFactory) {
-    return [
-      {
-        provide: SESSION_SETTINGS,
-        inject,
-        useFactory: async (...args) => resolveOptions(await useFactory(...args)),
-      },
-    ];
+    const resolve = async (...args: unknown[]) => resolveOptions(await useFactory(...args));
+    return [{ provide: SESSION_SETTINGS, inject, useFactory: resolve }];
   }
-  const factory = useClass ?? useExisting!;
+  const factory = (useClass ?? useExisting)!;
+  const resolve = async (from: SessionOptionsFactory) => {
+    if (typeof from?.createSessionOptions === 'function')
+      return resolveOptions(await from.createSessionOptions());
+    return refuse(`${useClass ? 'useClass' : 'useExisting'} must have createSessionOptions()`);
+  };
   return [
     ...(useClass ? [useClass] : []),
-    {
-      provide: SESSION_SETTINGS,
-      inject: [factory],
-      useFactory: async (from: SessionOptionsFactory) => resolveOptions(await from.createSessionOptions()),
-    },
+    { provide: SESSION_SETTINGS, inject: [factory], useFactory: resolve },
   ];
+}
+
+const SOURCES = ['useFactory', 'useClass', 'useExisting'] as const;
+
+function problemOf(source: SessionModuleAsyncOptions): string | undefined {
+  const unknown = Object.keys(source).find((name) => name !== 'inject' && !SOURCES.includes(name as never));
+  if (unknown)
+    return `${unknown} is not an option of forRootAsync; it takes imports, inject, isGlobal, ${SOURCES.join(', ')}`;
+  const given = SOURCES.filter((name) => source[name] !== undefined);
+  if (given.length !== 1)
+    return `forRootAsync takes exactly one of useFactory, useClass and useExisting; got ${given.length}`;
+  if (source.useFactory !== undefined && typeof source.useFactory !== 'function')
+    return 'useFactory must be a function';
+  if (source.useClass !== undefined && typeof source.useClass !== 'function')
+    return 'useClass must be a class';
+  return undefined;
+}
+
+function refuse(problem: string): never {
+  throw new SessionOptionsError(`SessionModule: ${problem}`);
 }

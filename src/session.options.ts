@@ -89,8 +89,9 @@ export interface SessionSettings {
  * @throws {SessionOptionsError} naming `option` if it is no positive duration
  */
 export function parseDuration(option: string, value: unknown, { zero = false } = {}): number {
-  const time =
-    typeof value === 'number' ? value * 1_000 : typeof value === 'string' ? ms(value as ms.StringValue) : NaN;
+  // ms() throws for an empty string, and for one of more than 100 characters.
+  const readable = typeof value === 'string' && value !== '' && value.length <= 100;
+  const time = typeof value === 'number' ? value * 1_000 : readable ? ms(value as ms.StringValue) : NaN;
   // The upper bound keeps every deadline a valid Date.
   if (Number.isFinite(time) && (time > 0 || (zero && time === 0)) && time <= 1e14) return time;
   throw new SessionOptionsError(

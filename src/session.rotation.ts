@@ -2,7 +2,7 @@ import { SessionConflictError, SessionError, SessionStorageError } from './sessi
 import { newSecret, proofOf } from './session.id.js';
 import { checkUser, MAX_TRIES, type SessionLifecycle } from './session.lifecycle.js';
 import type { SessionState } from './session.state.js';
-import type { Awaitable, SessionChange } from './storage/session-storage.js';
+import type { Awaitable, SessionChange, UpdateResult } from './storage/session-storage.js';
 
 /** What a rotation may change besides the secret. */
 type Binding = Pick<SessionChange, 'userId' | 'authenticatedAt' | 'ttl'>;
@@ -26,7 +26,14 @@ export class SessionRotation {
     this.refuseSealed(state, 'login()');
     this.lifecycle.refuseGone(state);
     if (state.status === 'stored') {
-      if (await this.rotate(state, { userId, authenticatedAt: Date.now(), ttl })) return;
+      if (
+        await this.rotate(state, {
+          userId,
+          authenticatedAt: Date.now(),
+          ttl: ttl ?? this.ttlFor(state, userId),
+        })
+      )
+        return;
       // Another login of this user came first, as after a double click: that one counts.
       if (state.userId === userId) return;
       throw new SessionConflictError(state.handle);
@@ -35,6 +42,12 @@ export class SessionRotation {
     state.userId = userId;
     if (ttl !== undefined) state.ttl = ttl;
     await this.lifecycle.insert(state, state.values.collect(false));
+  }
+
+  /** "Remember me" is one user's wish: it does not pass to another who logs in on the same session. */
+  private ttlFor(state: SessionState, userId: string): number | undefined {
+    const anothers = state.userId !== undefined && state.userId !== userId;
+    return anothers && state.ttl !== undefined && !state.ttlChanged ? this.lifecycle.settings.ttl : undefined;
   }
 
   /**
@@ -71,7 +84,7 @@ export class SessionRotation {
         expectedVersion: state.version,
         lease: state.lease,
       };
-      const result = await this.lifecycle.update(state, change);
+      const result = await this.updateOrLearn(state, change);
       if (result === 'ok') {
         if (values) state.values.saved(values);
         state.take({
@@ -104,6 +117,18 @@ export class SessionRotation {
     }
     this.lifecycle.events.emit('conflict', handle, state.userId);
     return false;
+  }
+
+  /** A failure may come after the work was done: then the new secret is the one that works, and must be handed out (S18). */
+  private async updateOrLearn(state: SessionState, change: SessionChange): Promise<UpdateResult> {
+    try {
+      return await this.lifecycle.update(state, change);
+    } catch (error) {
+      const { storage } = this.lifecycle.settings;
+      const record = await this.lifecycle.call(() => storage.read(state.handle!));
+      if (record?.proof !== change.proof) throw error;
+      return 'ok';
+    }
   }
 
   private bound({ createdAt, authenticatedAt, userId }: SessionState, binding: Binding) {

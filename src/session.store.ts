@@ -12,7 +12,7 @@ import type { DefaultSessionData } from './session.data.js';
 import { SessionError } from './session.errors.js';
 import { SessionEngine } from './session.engine.js';
 import type { SessionEvent } from './session.events.js';
-import { parseId, proofOf } from './session.id.js';
+import { isHandle, parseId, proofOf } from './session.id.js';
 import { checkUser, type SessionLifecycle } from './session.lifecycle.js';
 import { type Duration, parseDuration, type SessionSettings } from './session.options.js';
 import { Session, stateOf } from './session.js';
@@ -97,7 +97,7 @@ export class SessionStore<T extends object = DefaultSessionData>
     if (userId !== undefined) checkUser(userId, 'create');
     state.userId = userId;
     if (ttl !== undefined) state.ttl = parseDuration('create: ttl', ttl);
-    if (data) state.values.assign(data);
+    if (data !== undefined) state.values.assign(data, 'create: data');
     await this.lifecycle.insert(state, state.values.collect(false), id !== undefined);
     return this.show(state);
   }
@@ -187,7 +187,9 @@ export class SessionStore<T extends object = DefaultSessionData>
 
   /** Ends a session by its handle, for administrators; false, and not an error, if there is none. */
   async revoke(handle: string): Promise<boolean> {
-    return this.lifecycle.remove(handle);
+    if (!isHandle(handle)) return false;
+    const record = await this.lifecycle.call(() => this.settings.storage.read(handle));
+    return this.lifecycle.remove(handle, record?.userId);
   }
 
   async onModuleInit(): Promise<void> {
@@ -226,7 +228,7 @@ export class SessionStore<T extends object = DefaultSessionData>
 /** Gives a new session an id of the caller's own. */
 function nameOwn(state: SessionState, id: string): void {
   const parts = parseId(id);
-  if (!parts) {
+  if (!parts || id.length > 256) {
     throw new SessionError(
       `create: an id must be 22 to 256 characters of A–Z a–z 0–9 . _ ~ -; got ` +
         (typeof id === 'string' ? `${String(id).length} characters` : `a ${typeof id}`),

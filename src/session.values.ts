@@ -1,4 +1,4 @@
-import { deleteProperty, parsePath, setProperty } from 'dot-prop';
+import { parsePath } from 'dot-prop';
 import { SessionError } from './session.errors.js';
 import type { SessionCodec } from './session.options.js';
 
@@ -24,6 +24,8 @@ interface Entry {
 /** Starts the names of the fields that hold flashes: one for each request that flashed something. */
 const FLASH = '~flash:';
 const NOTHING: Encoded = Object.freeze({});
+/** How far behind the end of a list a value may be set: the places between are filled with null. */
+const MAX_GAP = 1_000;
 
 /**
  * The data of one session as one holder sees it: the encoded values that are stored, those in use, and
@@ -60,6 +62,7 @@ export class SessionValues {
 
   /** @throws {SessionError} for a path or a value that cannot be stored */
   set(path: string, value: unknown): void {
+    if (typeof path !== 'string') throw new SessionError(`Session: a path is a string; got ${typeof path}.`);
     if (value === undefined) return void this.remove(path);
     if (isKey(path)) return this.setKey(path, value);
     const segments = segmentsOf(path);
@@ -70,15 +73,23 @@ export class SessionValues {
     }
     const [first, ...rest] = segments;
     if (rest.length === 0) return this.setKey(String(first), value);
-    const root = this.read(String(first)).value;
-    const parent = isObject(root) ? root : typeof rest[0] === 'number' ? [] : {};
     checkValue(path, value);
-    setProperty(parent as Record<string, unknown>, rest, value);
+    const root = this.read(String(first)).value;
+    const parent = isObject(root) ? root : containerFor(rest[0]!);
+    setInside(parent, rest, value, path);
     this.setKey(String(first), parent);
   }
 
   /** Sets every key of an object, as it is written: no key is a path here. */
-  assign(data: object): void {
+  assign(data: object, what: string): void {
+    if (!isObject(data) || Array.isArray(data) || data instanceof Promise) {
+      const got = Array.isArray(data)
+        ? 'a list'
+        : data instanceof Promise
+          ? 'a promise'
+          : String(data && typeof data);
+      throw new SessionError(`${what} must be an object of keys and values; got ${got}.`);
+    }
     for (const [key, value] of Object.entries(data)) if (value !== undefined) this.setKey(key, value);
   }
 
@@ -88,8 +99,7 @@ export class SessionValues {
     if (!segments) return false;
     const [first, ...rest] = segments;
     const entry = this.read(String(first));
-    if (rest.length > 0)
-      return isObject(entry.value) && deleteProperty(entry.value as Record<string, unknown>, rest);
+    if (rest.length > 0) return isObject(entry.value) && removeInside(entry.value, rest);
     const existed = entry.value !== undefined;
     this.write(String(first), undefined);
     return existed;
@@ -115,6 +125,8 @@ export class SessionValues {
   }
 
   flash(key: string, value: unknown): void {
+    checkValue(key, value);
+    if (value !== undefined) this.encode(key, value); // so that an error names the key
     this.flashField ??= FLASH + Math.random().toString(36).slice(2, 10);
     const flashes = this.read(this.flashField).value as [string, unknown][] | undefined;
     this.write(this.flashField, [...(flashes ?? []).filter(([other]) => other !== key), [key, value]]);
@@ -192,31 +204,32 @@ export class SessionValues {
 
   /**
    * The data as a plain object to change at will, and what comes of it: `settle` compares the object with
-   * what is stored, and `accept` makes the result what this holder sees.
+   * what was stored when it was made, and `accept` makes the result what this holder sees.
    */
   draft(): { data: Record<string, unknown>; settle(): ValueChange | undefined; accept(): void } {
+    const stored = this.stored;
     const before = this.current(true);
     const data = this.decodeAll(before);
+    // Not the draft's to lose: flashes, and what could not be decoded.
+    const kept = Object.entries(before).filter(([key]) => !Object.hasOwn(data, key));
     let after: Record<string, string> = {};
     return {
       data,
       settle: () => {
-        after = {};
-        for (const key in before) if (key.startsWith(FLASH)) after[key] = before[key]!;
+        after = Object.fromEntries(kept);
         for (const key of Object.keys(data)) {
           if (data[key] === undefined) continue;
           checkKey(key);
           after[key] = this.encode(key, data[key]);
         }
-        return difference(this.stored, after);
+        return difference(stored, after);
       },
       accept: () => {
-        this.arrivedFlashes();
-        for (const [key, { value }] of this.entries) {
-          // An object that is out stays in use where the draft left its value as it was.
-          if (value === undefined || this.encode(key, value) !== after[key]) this.entries.delete(key);
+        for (const [key, entry] of this.entries) {
+          const now = entry.value === undefined ? undefined : this.encode(key, entry.value);
+          // What was set while the draft was out waits to be saved; what the draft changed gives way to it.
+          if (now === before[key] && now !== after[key]) this.entries.delete(key);
         }
-        this.rebase(after);
       },
     };
   }
@@ -366,17 +379,21 @@ function checkValue(path: string, value: unknown): void {
 
 /** Whether a path is one key, which needs no parsing. */
 function isKey(path: string): boolean {
-  return !/[.[\\]/.test(path) && path !== '__proto__';
+  return typeof path === 'string' && !/[.[\\]/.test(path) && path !== '__proto__';
 }
 
 const parsed = new Map<string, Segments | undefined>();
 
-/** The parts of a dot path; undefined if one of them would reach a prototype (S48). */
+/**
+ * The parts of a dot path; undefined if one of them would reach a prototype (S48). A number is a place in a
+ * list, which only brackets name: `'answers.7'` is the key "7" of `answers`.
+ */
 function segmentsOf(path: string): Segments | undefined {
+  if (typeof path !== 'string') return undefined;
   if (parsed.has(path)) return parsed.get(path);
   let segments: Segments | undefined;
   try {
-    segments = parsePath(path);
+    segments = parsePath(path).map((part) => (path.includes(`[${part}]`) ? Number(part) : String(part)));
   } catch (cause) {
     throw new SessionError(`Session: ${quote(path)} is no path: ${(cause as Error).message}`, { cause });
   }
@@ -384,6 +401,42 @@ function segmentsOf(path: string): Segments | undefined {
   // Paths are written in code, so there are few; where they come from data, the cache must not grow.
   if (parsed.size < 1_000) parsed.set(path, segments);
   return segments;
+}
+
+const containerFor = (segment: string | number): object => (typeof segment === 'number' ? [] : {});
+
+/** Sets what a path leads to, and makes what is missing on the way. */
+function setInside(root: object, segments: Segments, value: unknown, path: string): void {
+  let parent = root as Record<string | number, unknown>;
+  for (const [i, segment] of segments.entries()) {
+    if (Array.isArray(parent) && !(Number(segment) <= parent.length + MAX_GAP)) {
+      throw new SessionError(
+        `Session: ${quote(path)} cannot be set: ${segment} is no place in a list of ${parent.length}.`,
+      );
+    }
+    if (i === segments.length - 1) {
+      parent[segment] = value;
+      return;
+    }
+    const next = Object.hasOwn(parent, segment) ? parent[segment] : undefined;
+    parent = (isObject(next) ? next : (parent[segment] = containerFor(segments[i + 1]!))) as typeof parent;
+  }
+}
+
+/** Removes what a path leads to; in a list, what comes after it moves up. */
+function removeInside(root: object, segments: Segments): boolean {
+  let parent: unknown = root;
+  for (const segment of segments.slice(0, -1)) {
+    if (!isObject(parent) || !Object.hasOwn(parent, segment)) return false;
+    parent = (parent as Record<string | number, unknown>)[segment];
+  }
+  const last = segments.at(-1)!;
+  if (!isObject(parent) || !Object.hasOwn(parent, last)) return false;
+  if (!Array.isArray(parent)) return delete (parent as Record<string | number, unknown>)[last];
+  const place = Number(last);
+  if (!Number.isInteger(place)) return false;
+  parent.splice(place, 1);
+  return true;
 }
 
 function changed(stored: Encoded, { set, remove }: ValueChange): Encoded {

@@ -44,12 +44,13 @@ export class RequestSessions implements SessionsOfRequests {
   }
 
   of(target: SessionTarget, response?: AnyResponse): Awaitable<Session<any>> {
-    if (!isHost(target)) return after(this.open(target, response), sessionOf);
-    if (target.getType() !== 'http') {
+    if (typeof target !== 'object' || target === null) {
       throw new SessionError(
-        `SessionStore.of() takes an HTTP context, got "${target.getType()}": pass the handshake's request and response, or load() the id.`,
+        `SessionStore.of() takes a request or a context of Nest; got ${String(target)}.`,
       );
     }
+    if (!isHost(target)) return after(this.open(target, response), sessionOf);
+    if (target.getType() !== 'http') refuseContext(target);
     const http = target.switchToHttp();
     return after(this.open(http.getRequest(), http.getResponse()), sessionOf);
   }
@@ -215,6 +216,14 @@ const sessionOf = ({ session }: RequestSession): Session<any> => session!;
 
 function isHost(target: SessionTarget): target is ArgumentsHost {
   return typeof (target as ArgumentsHost).switchToHttp === 'function';
+}
+
+/** @throws {SessionError} as only HTTP has a response to set a cookie on */
+export function refuseContext(context: ArgumentsHost): never {
+  throw new SessionError(
+    `The session of a request is for HTTP, and this is a context of type "${context.getType()}": ` +
+      'pass its request and response to SessionStore.of(), or load() the session by its id.',
+  );
 }
 
 /** The response of a raw request, where the request leads to it. */

@@ -8,7 +8,7 @@ import {
 import { from, lastValueFrom, type Observable } from 'rxjs';
 import { after } from '../awaitable.js';
 import type { Awaitable } from '../storage/session-storage.js';
-import { type RequestSession, RequestSessions } from './request-sessions.js';
+import { refuseContext, type RequestSession, RequestSessions } from './request-sessions.js';
 
 /**
  * Loads the session before the handler runs, and has it saved and its cookie set when the response goes out.
@@ -58,5 +58,6 @@ export class SessionLockInterceptor implements NestInterceptor {
 }
 
 function open(requests: RequestSessions, context: ExecutionContext): Awaitable<RequestSession> {
+  if (context.getType() !== 'http') refuseContext(context);
   return requests.open(context.getArgByIndex(0), context.getArgByIndex(1));
 }
