@@ -1,0 +1,15 @@
+import { Injectable } from '@nestjs/common';
+
+/** Stands for the application's own users. */
+@Injectable()
+export class Users {
+  private readonly passwords = new Map([['ada', 'engine-1843']]);
+
+  async verify(name: string, password: string): Promise<{ id: string } | undefined> {
+    return this.passwords.get(name) === password ? { id: name } : undefined;
+  }
+
+  async setPassword(id: string, password: string): Promise<void> {
+    this.passwords.set(id, password);
+  }
+}

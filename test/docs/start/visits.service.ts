@@ -1,0 +1,11 @@
+import { Injectable } from '@nestjs/common';
+import { SessionStore } from 'nest-sessions';
+
+@Injectable()
+export class VisitsService {
+  constructor(private readonly store: SessionStore) {}
+
+  visitors(): Promise<number> {
+    return this.store.count();
+  }
+}
