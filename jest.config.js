@@ -6,6 +6,7 @@ export default {
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: {
     '^nest-sessions$': '<rootDir>/src/index.ts',
+    '^nest-sessions/redis$': '<rootDir>/src/storage/redis/index.ts',
     '^nest-sessions/testing$': '<rootDir>/src/testing/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
