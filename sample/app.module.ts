@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD } from '@nestjs/core';
 import { SessionModule } from 'nest-sessions';
+import { RedisStorage } from 'nest-sessions/redis';
 
 import { AccountController } from './account/account.controller.js';
 import { Users } from './account/users.js';
@@ -14,7 +15,16 @@ import { StyleController } from './web/style.controller.js';
 import { Views } from './web/views.js';
 
 @Module({
-  imports: [SessionModule.forRoot({ ttl: '1h', absoluteTtl: '90d' })],
+  imports: [
+    SessionModule.forRootAsync({
+      useFactory: async () => ({
+        ttl: '1h',
+        absoluteTtl: '90d',
+        // In memory, unless the sample runs as several processes: see cluster.ts.
+        ...(process.env.REDIS_URL && { storage: await RedisStorage.connect(process.env.REDIS_URL) }),
+      }),
+    }),
+  ],
   controllers: [
     HomeController,
     NotesController,

@@ -23,6 +23,7 @@ export class Views {
       userName: session.get('name'),
       basketCount: countItems(session.get('basket')),
       session,
+      node: process.env.NODE_NAME,
       time: formatTime,
       price: formatPrice,
     });

@@ -141,7 +141,7 @@ export const variants = {
   'express+ours-redis': async () => {
     const { RedisStorage } = await import('nest-sessions/redis');
     const { Redis } = await import('ioredis');
-    return withOurs('express', new RedisStorage({ client: new Redis(REDIS_URL), prefix: REDIS_PREFIX }));
+    return withOurs('express', new RedisStorage(new Redis(REDIS_URL), { prefix: REDIS_PREFIX }));
   },
   'express+express-session': () => withExpressSession(() => undefined),
   'express+express-session-rolling': () => withExpressSession(() => undefined, { rolling: true }),

@@ -5,7 +5,7 @@ import {
   type MessageListener,
   noAnswer,
   notConnected,
-  OPEN_TIMEOUT,
+  OPEN_PATIENCE,
   type RedisPort,
   type Reply,
   SCAN_COUNT,
@@ -22,7 +22,7 @@ export interface IoredisClient {
   disconnect(): void;
   duplicate(...overrides: any[]): any;
   call(...command: any[]): unknown;
-  sendCommand(command: any): unknown;
+  sendCommand(command: any): any;
   on(event: string, listener: (...args: any[]) => void): unknown;
   off(event: string, listener: (...args: any[]) => void): unknown;
 }
@@ -39,7 +39,6 @@ interface IoredisSubscriber extends IoredisClient {
 interface IoredisCommand {
   name: string;
   args: unknown[];
-  readonly promise: Promise<Reply>;
   resolve: (value: unknown) => unknown;
   reject: (error: Error) => void;
   setTimeout(milliseconds: number): void;
@@ -91,7 +90,7 @@ export class IoredisPort implements RedisPort {
   }
 
   async open(): Promise<void> {
-    if (this.client.status !== 'ready') await this.ready(OPEN_TIMEOUT);
+    if (this.client.status !== 'ready') await this.ready(OPEN_PATIENCE * this.timeout);
   }
 
   send(_key: string, command: string, args: readonly string[]): Promise<Reply> {
@@ -115,11 +114,7 @@ export class IoredisPort implements RedisPort {
     }
   }
 
-  async subscribe(
-    channels: readonly string[],
-    listener: MessageListener,
-    restored: () => void,
-  ): Promise<Subscription> {
+  subscribe(channels: readonly string[], listener: MessageListener, restored: () => void): Subscription {
     const options = { lazyConnect: true, enableOfflineQueue: true, autoResubscribe: true };
     const connection: IoredisSubscriber = this.client.isCluster
       ? this.client.duplicate([], options)
@@ -128,14 +123,7 @@ export class IoredisPort implements RedisPort {
     connection.on('error', () => undefined);
     connection.on('message', listener);
     connection.on('ready', restored);
-    const close = () => connection.disconnect();
-    try {
-      await connection.subscribe(...channels);
-    } catch (error) {
-      close();
-      throw error;
-    }
-    return { close };
+    return { ready: connection.subscribe(...channels), close: () => connection.disconnect() };
   }
 
   async close(): Promise<void> {
@@ -155,17 +143,12 @@ export class IoredisPort implements RedisPort {
     return this.gate.wait(timeout, () => notConnected(timeout));
   }
 
-  private sendNow(
-    to: IoredisClient,
-    name: string,
-    args: readonly string[],
-    timeout: number,
-  ): Promise<Reply> {
+  private sendNow(to: IoredisClient, name: string, args: readonly string[], timeout: number): Promise<Reply> {
     if (this.abandoned.size >= MAX_ABANDONED) return Promise.reject(tooManyAbandoned());
     const command = new this.Command(name, args, TEXT);
     command.setTimeout(timeout);
-    to.sendCommand(command);
-    return command.promise.then(undefined, (error: Error) => {
+    // Not the command's own promise: where somebody traces commands, this is another one that may reject.
+    return to.sendCommand(command).then(undefined, (error: Error) => {
       if (error.message !== TIMED_OUT) throw error;
       this.abandon(command);
       throw noAnswer(this.timeout);

@@ -1,11 +1,10 @@
-import { SessionOptionsError } from '../../session.errors.js';
 import { ReadyGate } from './ready-gate.js';
 import {
   MAX_ABANDONED,
   type MessageListener,
   noAnswer,
   notConnected,
-  OPEN_TIMEOUT,
+  OPEN_PATIENCE,
   type RedisPort,
   type Reply,
   SCAN_COUNT,
@@ -27,13 +26,11 @@ export interface NodeRedisClient {
 
 interface NodeRedisSingle extends NodeRedisClient {
   readonly isReady: boolean;
-  readonly options?: { readonly keyPrefix?: unknown };
   subscribe(channels: readonly string[], listener: (message: string, channel: string) => void): Promise<void>;
 }
 
 interface NodeRedisCluster extends NodeRedisClient {
   readonly masters: readonly object[];
-  readonly _options?: { readonly useReplicas?: unknown; readonly keyPrefix?: unknown };
   nodeClient(node: object): NodeRedisSingle | Promise<NodeRedisSingle>;
 }
 
@@ -61,17 +58,18 @@ export class NodeRedisPort implements RedisPort {
     private readonly client: NodeRedisClient,
     private readonly timeout: number,
   ) {
-    checkOptions(client);
     client.on('error', this.onError);
     client.on('ready', this.onReady);
   }
 
   async open(): Promise<void> {
+    const timeout = OPEN_PATIENCE * this.timeout;
+    const failed = () => notConnected(timeout);
     if (!this.client.isOpen) {
       this.connectedHere = true;
-      await within(this.client.connect(), OPEN_TIMEOUT, () => notConnected(OPEN_TIMEOUT));
+      await within(this.client.connect(), timeout, failed);
     } else if (!isReady(this.client)) {
-      await this.gate.wait(OPEN_TIMEOUT, () => notConnected(OPEN_TIMEOUT));
+      await this.gate.wait(timeout, failed);
     }
   }
 
@@ -94,23 +92,15 @@ export class NodeRedisPort implements RedisPort {
     }
   }
 
-  async subscribe(
-    channels: readonly string[],
-    listener: MessageListener,
-    restored: () => void,
-  ): Promise<Subscription> {
+  subscribe(channels: readonly string[], listener: MessageListener, restored: () => void): Subscription {
     const connection: NodeRedisSingle = this.client.duplicate();
     connection.on('error', this.onError);
     connection.on('ready', restored);
-    const close = () => void connection.destroy();
-    try {
+    const listen = async () => {
       await connection.connect();
       await connection.subscribe(channels, (message, channel) => listener(channel, message));
-    } catch (error) {
-      if (connection.isOpen) close();
-      throw error;
-    }
-    return { close };
+    };
+    return { ready: listen(), close: () => void (connection.isOpen && connection.destroy()) };
   }
 
   async close(): Promise<void> {
@@ -136,16 +126,24 @@ export class NodeRedisPort implements RedisPort {
   }
 
   private bounded<T>(answer: Promise<T>, timeout: number): Promise<T> {
-    let settled = false;
-    const late = () => {
-      if (settled) this.abandoned--;
-      settled = true;
-    };
-    answer.then(late, late);
-    return within(answer, timeout, () => {
-      if (!settled) this.abandoned++;
-      settled = true;
-      return noAnswer(this.timeout);
+    return new Promise((resolve, reject) => {
+      let givenUp = false;
+      const timer = setTimeout(() => {
+        givenUp = true;
+        this.abandoned++;
+        reject(noAnswer(this.timeout));
+      }, timeout);
+      const settled = () => (givenUp ? void this.abandoned-- : clearTimeout(timer));
+      answer.then(
+        (value) => {
+          settled();
+          resolve(value);
+        },
+        (error: Error) => {
+          settled();
+          reject(error);
+        },
+      );
     });
   }
 
@@ -163,20 +161,4 @@ function isCluster(client: NodeRedisClient): client is NodeRedisCluster {
 /** A cluster client has many connections, and no word on all of them. */
 function isReady(client: NodeRedisClient): boolean {
   return isCluster(client) ? client.isOpen : (client as NodeRedisSingle).isReady;
-}
-
-function checkOptions(client: NodeRedisClient): void {
-  const { keyPrefix, useReplicas }: { keyPrefix?: unknown; useReplicas?: unknown } =
-    (isCluster(client) ? client._options : (client as NodeRedisSingle).options) ?? {};
-  if (keyPrefix) {
-    throw new SessionOptionsError(
-      `RedisStorage: the client must not have a keyPrefix; use the storage's own option prefix. Got ${String(keyPrefix)}.`,
-    );
-  }
-  if (useReplicas) {
-    throw new SessionOptionsError(
-      'RedisStorage: the cluster client must not have useReplicas: on a replica that lags behind, a session ' +
-        'that was ended is alive.',
-    );
-  }
 }

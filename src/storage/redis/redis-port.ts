@@ -3,6 +3,9 @@ export type Reply = string | number | null | readonly Reply[];
 
 /** A connection of its own that listens to channels. */
 export interface Subscription {
+  /** Settles when it listens, or failed to. */
+  readonly ready: Promise<unknown>;
+  /** Ends the connection, made or not. */
   close(): void;
 }
 
@@ -32,18 +35,14 @@ export interface RedisPort {
    *
    * @param restored called each time that it is back: what was published meanwhile is lost
    */
-  subscribe(
-    channels: readonly string[],
-    listener: MessageListener,
-    restored: () => void,
-  ): Promise<Subscription>;
+  subscribe(channels: readonly string[], listener: MessageListener, restored: () => void): Subscription;
 
   /** Frees what {@link open} opened; a client that came connected stays so. */
   close(): Promise<void>;
 }
 
-/** How long `open` waits for the server, in milliseconds. */
-export const OPEN_TIMEOUT = 10_000;
+/** How many times the command timeout `open` waits for the server. */
+export const OPEN_PATIENCE = 10;
 
 /** Keys looked at in one step of a scan: less than a millisecond's work for the server. */
 export const SCAN_COUNT = '1000';

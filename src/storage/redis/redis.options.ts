@@ -1,0 +1,62 @@
+import { inspect } from 'node:util';
+import { SessionOptionsError } from '../../session.errors.js';
+
+/** What `new RedisStorage(client, options)` takes. Everything has a default. */
+export interface RedisStorageOptions {
+  /**
+   * What all keys and channels start with: 1 to 128 visible ASCII characters other than braces, which a Cluster
+   * gives a meaning. Default `'sess:'`.
+   */
+  readonly prefix?: string | undefined;
+  /**
+   * Longest time of one call to Redis in milliseconds; then the request gets its 503. Default 1,000.
+   */
+  readonly commandTimeout?: number | undefined;
+  /**
+   * Whether this node tells the others of sessions that ended, and hears of theirs: the events `destroyed` and
+   * `expired` of {@link SessionStorage.subscribe}. `expired` comes with the purge that finds it. Costs one more
+   * command for a new session, and one for a destroyed one. To be set alike on all nodes. Default false.
+   */
+  readonly events?: boolean | undefined;
+}
+
+interface Option {
+  readonly takes: string;
+  readonly accepts: (value: unknown) => boolean;
+}
+
+const OPTIONS: Readonly<Record<keyof RedisStorageOptions, Option>> = {
+  prefix: {
+    takes: 'a string of 1 to 128 visible ASCII characters without { and }',
+    accepts: (value) => typeof value === 'string' && /^[!-z|~]{1,128}$/.test(value),
+  },
+  commandTimeout: {
+    takes: 'a number of milliseconds from 1 to 600,000',
+    accepts: (value) => typeof value === 'number' && value >= 1 && value <= 600_000,
+  },
+  events: { takes: 'true or false', accepts: (value) => typeof value === 'boolean' },
+};
+
+/**
+ * Checks options and fills in the defaults.
+ *
+ * @throws {SessionOptionsError} when one is unknown or wrong
+ */
+export function resolveOptions(options: RedisStorageOptions) {
+  if (typeof options !== 'object' || options === null) {
+    throw new SessionOptionsError(`RedisStorage takes an object of options; got ${inspect(options)}.`);
+  }
+  for (const [name, value] of Object.entries(options)) {
+    const option = Object.hasOwn(OPTIONS, name) ? OPTIONS[name as keyof RedisStorageOptions] : undefined;
+    if (!option) {
+      throw new SessionOptionsError(
+        `RedisStorage: there is no option ${name}; it takes ${Object.keys(OPTIONS).join(', ')}.`,
+      );
+    }
+    if (value !== undefined && !option.accepts(value)) {
+      throw new SessionOptionsError(`RedisStorage: ${name} must be ${option.takes}; got ${inspect(value)}.`);
+    }
+  }
+  const { prefix = 'sess:', commandTimeout = 1_000, events = false } = options;
+  return { prefix, commandTimeout, events };
+}

@@ -1,0 +1,172 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, beforeEach, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
+import { SessionLockError } from '../../src/index.js';
+import { proofOf } from '../../src/session.id.js';
+import { RedisStorage } from '../../src/storage/redis/index.js';
+import { buildSources } from './support/build.js';
+import { NodeProcess } from './support/node-process.js';
+import { describeWithServer, Server, sleep } from './support/server.js';
+
+const HOLD = 1;
+
+describeWithServer('taps over processes', () => {
+  let server: Server;
+  let redis: Redis;
+  let sources: ReturnType<typeof buildSources>;
+  let prefix: string;
+  let storage: RedisStorage;
+  let handle: string;
+  let id: string;
+  const nodes: NodeProcess[] = [];
+
+  beforeAll(async () => {
+    sources = buildSources();
+    server = await Server.start();
+    redis = new Redis(server.url);
+  }, 30_000);
+  afterAll(async () => {
+    redis.disconnect();
+    sources.remove();
+    await server.remove();
+  });
+  beforeEach(async () => {
+    prefix = `taps:${randomBytes(6).toString('hex')}:`;
+    storage = new RedisStorage(redis, { prefix });
+    handle = randomBytes(16).toString('base64url');
+    const secret = randomBytes(32).toString('base64url');
+    id = `${handle}.${secret}`;
+    const now = Date.now();
+    const times = { createdAt: now, touchedAt: now, expiresAt: now + 600_000 };
+    await storage.create({ handle, proof: proofOf(secret), version: 1, ...times, data: { n: '0' } });
+  });
+
+  async function start(options: { client?: string; lock?: { wait?: number; hold?: number } } = {}) {
+    const node = await NodeProcess.start({
+      directory: sources.directory,
+      port: server.port,
+      prefix,
+      ...options,
+    });
+    nodes.push(node);
+    return node;
+  }
+
+  const stopAll = () => Promise.all(nodes.splice(0).map((node) => node.stop()));
+  const stored = async (key: string) => JSON.parse((await storage.read(handle))!.data[key] ?? 'null');
+
+  it.each(['ioredis', 'node-redis'])(
+    'lose no step of 4 processes that count to 1,000, with %s (S54)',
+    async (client) => {
+      const counters = await Promise.all([1, 2, 3, 4].map(() => start({ client, lock: { wait: 30 } })));
+      const began = performance.now();
+      const order = (node: NodeProcess, i: number) =>
+        // Two of them with ten taps at a time, which wait for each other within the process too.
+        node.do('increment', { id, times: 250, atOnce: i % 2 ? 10 : 1 });
+      expect(await Promise.all(counters.map(order))).toEqual(Array(4).fill({ ran: 250 }));
+      const rate = Math.round(1_000 / ((performance.now() - began) / 1_000));
+      expect(await stored('n')).toBe(1_000);
+      expect((await storage.read(handle))!.version).toBe(1_001);
+      expect(rate).toBeGreaterThan(50);
+      await stopAll();
+      expect(await redis.exists(`${prefix}{${handle}}:lock`, `${prefix}{${handle}}:line`)).toBe(0);
+    },
+    40_000,
+  );
+
+  it('are freed within the lease of a holder that was killed (S54)', async () => {
+    const [killed, next] = await Promise.all([start({ lock: { hold: HOLD } }), start()]);
+    killed.tell('hold', { id, by: 'killed' });
+    await killed.hear('inside');
+    const waiting = next.do('tap', { id, by: 'next' });
+    const began = performance.now();
+    killed.signal('SIGKILL');
+    expect(await waiting).toEqual({ done: true });
+    expect(performance.now() - began).toBeLessThan(HOLD * 1_000 + 300);
+    expect(await stored('by')).toBe('next');
+    await stopAll();
+  }, 20_000);
+
+  it('of a holder that was frozen past its lease write nothing when it wakes (S27, S54)', async () => {
+    const [frozen, next] = await Promise.all([start({ lock: { hold: HOLD } }), start()]);
+    frozen.tell('hold', { id, by: 'frozen' });
+    await frozen.hear('inside');
+    frozen.signal('SIGSTOP');
+    expect(await next.do('tap', { id, by: 'next' })).toEqual({ done: true });
+    frozen.tell('leave');
+    frozen.signal('SIGCONT');
+    const refused = await frozen.outcome();
+    expect(refused).toMatchObject({ name: 'SessionLockError', code: 'ERR_SESSION_LOCK' });
+    expect(refused.message).toMatch(/lock was lost, held for longer than lock\.hold/);
+    expect(await stored('by')).toBe('next');
+    await stopAll();
+  }, 20_000);
+
+  it('pass over one that was killed while it waited', async () => {
+    const [holder, killed, next] = await Promise.all([start(), start(), start()]);
+    holder.tell('hold', { id, by: 'holder' });
+    await holder.hear('inside');
+    killed.tell('tap', { id, by: 'killed' });
+    await sleep(200);
+    const waiting = next.do('tap', { id, by: 'next' });
+    await sleep(200);
+    killed.signal('SIGKILL');
+    const began = performance.now();
+    holder.tell('leave');
+    expect(await waiting).toEqual({ done: true });
+    expect(performance.now() - began).toBeLessThan(2_500);
+    expect(await stored('by')).toBe('next');
+    await stopAll();
+  }, 20_000);
+
+  it('wait for as long as they may, and then say why not; nobody asks hard meanwhile', async () => {
+    const [holder, waiter] = await Promise.all([start(), start({ lock: { wait: 2 } })]);
+    holder.tell('hold', { id, by: 'holder' });
+    await holder.hear('inside');
+    await redis.config('RESETSTAT');
+    const began = performance.now();
+    const refused = await waiter.do('tap', { id, by: 'waiter' });
+    expect(performance.now() - began).toBeGreaterThan(1_900);
+    expect(performance.now() - began).toBeLessThan(2_600);
+    expect(refused).toMatchObject({ name: 'SessionLockError', code: 'ERR_SESSION_LOCK' });
+    expect(refused.message).toMatch(/not free within 2000 ms/);
+    const calls = /cmdstat_evalsha:calls=(\d+)/.exec(await redis.info('commandstats'))?.[1];
+    expect(Number(calls)).toBeLessThanOrEqual(6);
+    holder.tell('leave');
+    await holder.outcome();
+    expect(await redis.exists(`${prefix}{${handle}}:line`)).toBe(0);
+    await stopAll();
+  }, 20_000);
+
+  it('are woken at once by who leaves', async () => {
+    const other = new RedisStorage(redis.duplicate(), { prefix });
+    const waits: number[] = [];
+    for (let i = 0; i < 10; i++) {
+      const held = await storage.lock(handle, { wait: 5_000, hold: 5_000 });
+      const waiting = other.lock(handle, { wait: 5_000, hold: 5_000 });
+      await sleep(50);
+      const began = performance.now();
+      await held.release();
+      const lease = await waiting;
+      waits.push(performance.now() - began);
+      await lease.release();
+    }
+    waits.sort((a, b) => a - b);
+    expect(waits[5]).toBeLessThan(50);
+    await Promise.all([storage.close(), other.close()]);
+    (other as unknown as { port: { client: Redis } }).port.client.disconnect();
+  });
+
+  it('are refused when too many wait, without asking Redis (S55)', async () => {
+    const held = await storage.lock(handle, { wait: 1_000, hold: 60_000 });
+    const waiting = Array.from({ length: 1_001 }, () =>
+      storage.lock(handle, { wait: 100, hold: 1_000 }).then(
+        () => 'held',
+        (error: unknown) => error instanceof SessionLockError,
+      ),
+    );
+    expect(new Set(await Promise.all(waiting))).toEqual(new Set([true]));
+    await held.release();
+    await storage.close();
+  });
+});
