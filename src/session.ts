@@ -1,7 +1,8 @@
 import { inspect } from 'node:util';
 import type { DefaultSessionData, SessionKey, SessionPath, SessionValue } from './session.data.js';
 import { SessionError } from './session.errors.js';
-import { type Duration, parseDuration } from './session.options.js';
+import type { Duration } from './session.options.js';
+import { parseDuration } from './session.options.check.js';
 import type { SessionEngine } from './session.engine.js';
 import type { SessionState } from './session.state.js';
 

@@ -1,9 +1,16 @@
-import { parsePath } from 'dot-prop';
 import { SessionError } from './session.errors.js';
 import type { SessionCodec } from './session.options.js';
+import {
+  containerFor,
+  isKey,
+  isObject,
+  quote,
+  removeInside,
+  segmentsOf,
+  setInside,
+} from './session.paths.js';
 
 export type Encoded = Readonly<Record<string, string>>;
-type Segments = readonly (string | number)[];
 
 /** The keys that differ from what is stored. */
 export interface ValueChange {
@@ -24,8 +31,6 @@ interface Entry {
 /** Starts the names of the fields that hold flashes: one for each request that flashed something. */
 const FLASH = '~flash:';
 const NOTHING: Encoded = Object.freeze({});
-/** How far behind the end of a list a value may be set: the places between are filled with null. */
-const MAX_GAP = 1_000;
 
 /**
  * The data of one session as one holder sees it: the encoded values that are stored, those in use, and
@@ -362,9 +367,6 @@ export class SessionValues {
   }
 }
 
-const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
-const quote = (text: string): string => JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text);
-
 function checkKey(key: string): void {
   if (key === '__proto__' || key.startsWith(FLASH))
     throw new SessionError(`Session: ${quote(key)} cannot be a key.`);
@@ -375,68 +377,6 @@ function checkValue(path: string, value: unknown): void {
   throw new SessionError(
     `Session: the value of ${quote(path)} is a ${typeof value}, which cannot be stored.`,
   );
-}
-
-/** Whether a path is one key, which needs no parsing. */
-function isKey(path: string): boolean {
-  return typeof path === 'string' && !/[.[\\]/.test(path) && path !== '__proto__';
-}
-
-const parsed = new Map<string, Segments | undefined>();
-
-/**
- * The parts of a dot path; undefined if one of them would reach a prototype (S48). A number is a place in a
- * list, which only brackets name: `'answers.7'` is the key "7" of `answers`.
- */
-function segmentsOf(path: string): Segments | undefined {
-  if (typeof path !== 'string') return undefined;
-  if (parsed.has(path)) return parsed.get(path);
-  let segments: Segments | undefined;
-  try {
-    segments = parsePath(path).map((part) => (path.includes(`[${part}]`) ? Number(part) : String(part)));
-  } catch (cause) {
-    throw new SessionError(`Session: ${quote(path)} is no path: ${(cause as Error).message}`, { cause });
-  }
-  if (segments.length === 0 || segments[0] === '__proto__') segments = undefined;
-  // Paths are written in code, so there are few; where they come from data, the cache must not grow.
-  if (parsed.size < 1_000) parsed.set(path, segments);
-  return segments;
-}
-
-const containerFor = (segment: string | number): object => (typeof segment === 'number' ? [] : {});
-
-/** Sets what a path leads to, and makes what is missing on the way. */
-function setInside(root: object, segments: Segments, value: unknown, path: string): void {
-  let parent = root as Record<string | number, unknown>;
-  for (const [i, segment] of segments.entries()) {
-    if (Array.isArray(parent) && !(Number(segment) <= parent.length + MAX_GAP)) {
-      throw new SessionError(
-        `Session: ${quote(path)} cannot be set: ${segment} is no place in a list of ${parent.length}.`,
-      );
-    }
-    if (i === segments.length - 1) {
-      parent[segment] = value;
-      return;
-    }
-    const next = Object.hasOwn(parent, segment) ? parent[segment] : undefined;
-    parent = (isObject(next) ? next : (parent[segment] = containerFor(segments[i + 1]!))) as typeof parent;
-  }
-}
-
-/** Removes what a path leads to; in a list, what comes after it moves up. */
-function removeInside(root: object, segments: Segments): boolean {
-  let parent: unknown = root;
-  for (const segment of segments.slice(0, -1)) {
-    if (!isObject(parent) || !Object.hasOwn(parent, segment)) return false;
-    parent = (parent as Record<string | number, unknown>)[segment];
-  }
-  const last = segments.at(-1)!;
-  if (!isObject(parent) || !Object.hasOwn(parent, last)) return false;
-  if (!Array.isArray(parent)) return delete (parent as Record<string | number, unknown>)[last];
-  const place = Number(last);
-  if (!Number.isInteger(place)) return false;
-  parent.splice(place, 1);
-  return true;
 }
 
 function changed(stored: Encoded, { set, remove }: ValueChange): Encoded {

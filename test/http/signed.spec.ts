@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { Controller, Get, Req } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import cookieParser from 'cookie-parser';
+import { sign } from 'cookie-signature';
 import { SessionCookie, SessionModule, SessionOptionsError } from '../../src/index.js';
 import type { RunningApp, Stack } from './support/app.js';
 import { Root, stackPerPlatform, start } from './support/app.js';
@@ -30,12 +31,18 @@ const unsign = (value: string, secret: string) =>
 describe.each(stackPerPlatform)('signed cookies: %s', (_title, stack) => {
   const running: RunningApp[] = [];
   /** Applications of one test share a storage, as old and new releases of one application do. */
-  async function run(secret: string | string[] | undefined, like: Stack = stack, middleware?: string) {
+  async function run(
+    secret: string | string[] | undefined,
+    like: Stack = stack,
+    middleware?: string,
+    then?: (request: any) => void,
+  ) {
     const app = await start(like, {
       controllers,
       session: { ...(secret === undefined ? {} : { secret }) },
       configure: (nest) => {
         if (middleware !== undefined) nest.use(cookieParser(middleware));
+        if (then) nest.use((request: any, _response: any, next: () => void) => (then(request), next()));
       },
     });
     running.push(app);
@@ -150,6 +157,36 @@ describe.each(stackPerPlatform)('signed cookies: %s', (_title, stack) => {
     expect((await client.get('/read')).json()).toEqual(KNOWN);
     const broken = `${decodeURIComponent(client.sid).slice(0, -3)}abc`;
     expect(await get(app, encodeURIComponent(broken))).toEqual(ANONYMOUS);
+  });
+
+  it('what only the secret of another part of the application has signed is anonymous (S9)', async () => {
+    const app = await run('first secret', stack, 'somebody else');
+    const id = unsign(await issued(app), 'first secret') as string;
+    const foreign = encodeURIComponent(`s:${sign(id, 'somebody else')}`);
+    expect(await get(app, foreign)).toEqual(ANONYMOUS);
+  });
+
+  it('the Cookie header decides, whatever became of what cookie-parser made of it (S9)', async () => {
+    let planted: string | undefined;
+    const app = await run('first secret', stack, 'first secret', (request) => {
+      if (planted !== undefined) request.signedCookies = { sid: planted };
+    });
+    const client = app.client();
+    await client.get('/set/n/1');
+    planted = unsign(await issued(app), 'first secret') as string;
+    expect((await client.get('/value')).json()).toEqual({ value: unsign(client.sid, 'first secret') });
+  });
+
+  it('cookies that an adapter parsed count as far as they are signed with our secret (S9)', async () => {
+    const app = await run('first secret');
+    const cookie = app.app.get(SessionCookie);
+    const id = unsign(await issued(app), 'first secret') as string;
+    const parsed = (cookies: object) => cookie.read({ headers: {}, ...cookies } as never);
+    expect(parsed({ secret: 'first secret', signedCookies: { sid: id } })).toBe(id);
+    expect(parsed({ secret: 'somebody else', signedCookies: { sid: id } })).toBeUndefined();
+    expect(parsed({ signedCookies: { sid: id } })).toBeUndefined();
+    expect(parsed({ cookies: { sid: id } })).toBeUndefined();
+    expect(parsed({ secret: 'first secret', cookies: { sid: id } })).toBeUndefined();
   });
 
   it('cookie-parser with a secret beside unsigned session cookies hides nothing', async () => {

@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { Controller, Get, Res, Sse, StreamableFile } from '@nestjs/common';
+import { Controller, Get, Req, Res, Sse, StreamableFile } from '@nestjs/common';
 import { NEVER, Observable, concat, defer, of } from 'rxjs';
-import { Session } from '../../src/index.js';
-import type { AnySession, RunningApp } from './support/app.js';
+import { Session, SessionStore } from '../../src/index.js';
+import type { AnySession, Bag, RunningApp } from './support/app.js';
 import { logs, rawResponse, stacks, start } from './support/app.js';
 import { BasicController, sessionCookies } from './support/basic.js';
 import { sendRaw } from './support/client.js';
@@ -25,6 +25,8 @@ let seen: any[] = [];
 
 @Controller('streams')
 class StreamsController {
+  constructor(private readonly store: SessionStore<Bag>) {}
+
   @Sse('sse-late')
   sseLate(@Session() session: AnySession) {
     const late = defer(async () => {
@@ -67,6 +69,39 @@ class StreamsController {
     await gate('late').pass();
     session.set('n', 2);
     raw.end('done');
+  }
+
+  @Get('asks-late')
+  async asksLate(@Req() request: any, @Res() response: any) {
+    const raw = rawResponse(response);
+    raw.write('early');
+    await gate('late').pass();
+    const session = await this.store.of(request, response);
+    session.set('n', 1);
+    raw.end(' late');
+  }
+
+  @Get('leaves-late')
+  async leavesLate(@Session() session: AnySession, @Res() response: any) {
+    const raw = rawResponse(response);
+    session.get('n');
+    raw.write('early');
+    await gate('late').pass();
+    await session.logout();
+    session.set('n', 1);
+    raw.end(' late');
+  }
+
+  @Get('rotates-late')
+  async rotatesLate(@Session() session: AnySession, @Res() response: any) {
+    const raw = rawResponse(response);
+    session.get('n');
+    raw.write('early');
+    await gate('late').pass();
+    for (const change of [() => session.regenerate(), () => session.login('ada')]) {
+      await change().catch((error: Error) => seen.push(error.message));
+    }
+    raw.end();
   }
 
   @Get('pipeline')
@@ -259,6 +294,22 @@ describe.each([...overHttp1, ...overHttp2])('responses in pieces: %s', (_title, 
     expect(app.probe.value(client.handle, 'n')).toBe(2);
   });
 
+  it('an id cannot be changed once the headers are out: a clear error, and the old one works on (S18)', async () => {
+    const client = app.client();
+    await client.get('/ways/store-of?do=write&n=1');
+    app.probe.forget();
+    const exchange = client.open('/streams/rotates-late');
+    await exchange.firstData;
+    gate('late').open();
+    await exchange.done;
+    expect(seen).toEqual([
+      expect.stringMatching(/regenerate.*before the headers/),
+      expect.stringMatching(/login.*before the headers/),
+    ]);
+    expect(app.probe.of('update')).toEqual([]);
+    expect((await client.get('/ways/me')).json()).toMatchObject({ isNew: false });
+  });
+
   it('flushHeaders takes the cookie along; what is written after it is saved as well', async () => {
     const client = app.client();
     const exchange = client.open('/streams/flush-then-write');
@@ -434,6 +485,24 @@ describe.each(stacks)('responses on the wire: %s', (_title, stack) => {
     expect(logs).toHaveLength(1);
     expect(logs[0]).toMatch(/session/i);
   });
+
+  it.each(['asks-late', 'leaves-late'])(
+    'nor is one that is asked for, or follows a logout, after the headers: %s (S52)',
+    async (path) => {
+      const client = app.client();
+      await client.get('/ways/store-of?do=write&n=1');
+      if (path === 'asks-late') client.jar.clear();
+      app.probe.forget();
+      const exchange = client.open(`/streams/${path}`);
+      await exchange.firstData;
+      gate('late').open();
+      const reply = await exchange.done;
+      expect(reply.text).toBe('early late');
+      expect(reply.setCookies).toEqual([]);
+      expect(app.probe.of('create')).toEqual([]);
+      expect(app.probe.of('destroy')).toHaveLength(path === 'leaves-late' ? 1 : 0);
+    },
+  );
 
   it('two requests sent at once on one connection get two whole answers in order', async () => {
     const ask = (path: string, end = '') => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${end}\r\n`;

@@ -10,7 +10,7 @@ import { newHandle, newPrefix, newRecord } from './support/records.js';
 import { ask, describeWithServer, type Server, sleep, until } from './support/server.js';
 
 const TIMEOUT = 500;
-const MARGIN = 500;
+const MARGIN = 700;
 
 describeWithServer('a Cluster with replicas', () => {
   let cluster: RedisCluster;

@@ -12,7 +12,7 @@ import { ask, describeWithServer, Server, sleep, until } from './support/server.
 
 /** Milliseconds that a call to Redis may take here, and what a request may take on top. */
 const TIMEOUT = 500;
-const MARGIN = 400;
+const MARGIN = 700;
 
 describeWithServer('when Redis is in trouble', () => {
   let server: Server;

@@ -139,7 +139,8 @@ describeWithServer('taps over processes', () => {
   }, 20_000);
 
   it('are woken at once by who leaves', async () => {
-    const other = new RedisStorage(redis.duplicate(), { prefix });
+    const elsewhere = redis.duplicate();
+    const other = new RedisStorage(elsewhere, { prefix });
     const waits: number[] = [];
     for (let i = 0; i < 10; i++) {
       const held = await storage.lock(handle, { wait: 5_000, hold: 5_000 });
@@ -154,7 +155,27 @@ describeWithServer('taps over processes', () => {
     waits.sort((a, b) => a - b);
     expect(waits[5]).toBeLessThan(50);
     await Promise.all([storage.close(), other.close()]);
-    (other as unknown as { port: { client: Redis } }).port.client.disconnect();
+    elsewhere.disconnect();
+  });
+
+  it('go to the other node in turn, however many wait here', async () => {
+    const elsewhere = redis.duplicate();
+    const other = new RedisStorage(elsewhere, { prefix });
+    const held = await storage.lock(handle, { wait: 5_000, hold: 5_000 });
+    const order: string[] = [];
+    const enter = async (node: RedisStorage, name: string) => {
+      const lease = await node.lock(handle, { wait: 5_000, hold: 5_000 });
+      order.push(name);
+      await lease.release();
+    };
+    const there = enter(other, 'there');
+    await sleep(100);
+    const here = Array.from({ length: 20 }, () => enter(storage, 'here'));
+    await held.release();
+    await Promise.all([there, ...here]);
+    expect(order.indexOf('there')).toBe(0);
+    await Promise.all([storage.close(), other.close()]);
+    elsewhere.disconnect();
   });
 
   it('are refused when too many wait, without asking Redis (S55)', async () => {

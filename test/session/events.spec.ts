@@ -113,6 +113,13 @@ describe.each(kinds)('events: %s', (kind) => {
     expect(inspect(bench.events)).not.toContain('BBBB');
   });
 
+  it('rejected names a session only where there is one: what a client made up is not repeated (S5)', async () => {
+    const { handle } = await bench.store.create();
+    await visitor(bench, `sid=${'A'.repeat(22)}.${'B'.repeat(43)}`);
+    await visitor(bench, `sid=${handle}.${'B'.repeat(43)}`);
+    expect(of('rejected').map((event) => event.handle)).toEqual([undefined, handle]);
+  });
+
   it('rejected, when a request comes with the id of a session that has expired', async () => {
     const { id } = await bench.store.create({ ttl: '1m' });
     passTime(60_000);

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { SessionError, SessionGoneError, SessionStorageError } from '../../src/index.js';
+import { SessionConflictError, SessionError, SessionGoneError, SessionStorageError } from '../../src/index.js';
 import { freezeTime, passTime, unfreezeTime } from '../http/support/clock.js';
 import {
   type AnySession,
@@ -188,6 +188,7 @@ describe.each(kinds)('rotating: %s', (kind) => {
     expect(await bench.store.count()).toBe(1);
     fresh.set('n', 1);
     await fresh.save();
+    expect(fresh.id).not.toBe(id);
     expect(await live(bench, id, fresh.id)).toEqual([fresh.id]);
   });
 });
@@ -233,6 +234,7 @@ describe.each(kinds)('logging in and out: %s', (kind) => {
     const first = session.id;
     passTime(MINUTE);
     await session.login('ada');
+    expect(session.id).not.toBe(first);
     expect(await live(bench, first, session.id)).toEqual([session.id]);
     expect(session.authenticatedAt).toEqual(new Date());
   });
@@ -271,10 +273,40 @@ describe.each(kinds)('logging in and out: %s', (kind) => {
     expect(await live(bench, session.id)).toEqual([]);
   });
 
-  it('a visitor who logs in has a session stored at once', async () => {
+  it('an idle timeout of its own is the wish of one user, not of the next who logs in (S12)', async () => {
+    await session.login('ada', { ttl: '30d' });
+    await session.login('ada');
+    expect(session.expiresAt).toEqual(inMs(8 * HOUR));
+    await session.login('grace');
+    expect(session.expiresAt).toEqual(inMs(HOUR));
+    expect((await loaded(bench, session.id)).expiresAt).toEqual(inMs(HOUR));
+  });
+
+  it('of two users who log in at once the second is told, and nothing is taken from the first (S12, S14)', async () => {
+    const other = await loaded(bench, old);
+    await session.login('ada');
+    const error = await failureOf(() => other.login('grace'));
+    expect(error).toBeInstanceOf(SessionConflictError);
+    expect(error.getStatus()).toBe(409);
+    expect((await loaded(bench, session.id)).userId).toBe('ada');
+    expect(await bench.store.listByUser('grace')).toEqual([]);
+  });
+
+  it('nothing that a rotation or a login hands to the storage has a secret in it (S8)', async () => {
+    await session.regenerate();
+    const between = session.id;
+    await session.login('ada');
+    expect(bench.probe.of('update')).toHaveLength(2);
+    for (const id of [old, between, session.id]) {
+      expect(JSON.stringify(bench.probe.calls)).not.toContain(secretOf(id));
+    }
+  });
+
+  it('a visitor who logs in has a session stored at once, and not under an id from before (S11)', async () => {
     const fresh = await visitor(bench);
     const before = fresh.id;
     await fresh.login('ada');
+    expect(fresh.id).not.toBe(before);
     expect((await loaded(bench, fresh.id)).userId).toBe('ada');
     expect(await live(bench, before, fresh.id)).toEqual([fresh.id]);
   });

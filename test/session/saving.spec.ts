@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { SessionError, SessionGoneError, SessionStorageError } from '../../src/index.js';
+import { MemoryStorage, SessionError, SessionGoneError, SessionStorageError } from '../../src/index.js';
 import { freezeTime, passTime, unfreezeTime } from '../http/support/clock.js';
 import {
   type AnySession,
@@ -8,6 +8,7 @@ import {
   kinds,
   loaded,
   open,
+  storageOf,
   stored,
   visitor,
 } from './support/bench.js';
@@ -147,6 +148,39 @@ describe.each(kinds)('saving: %s', (kind) => {
   });
 });
 
+describe.each(kinds)('deadlines, also where the storage does not hold them: %s', (kind) => {
+  it('a session is dead at its deadline, however late the clock of the storage is (S19, S21, S25)', async () => {
+    const behind = new MemoryStorage({ now: () => Date.now() - HOUR });
+    const bench = await open(kind, {}, storageOf(kind, behind));
+    const session = await bench.store.create({ userId: 'ada', ttl: '1m' });
+    passTime(MINUTE - 1);
+    expect(await live(bench, session.id)).toEqual([session.id]);
+    expect(await bench.store.listByUser('ada')).toHaveLength(1);
+    passTime(1);
+    expect(bench.probe.peek(session.handle)).toBeDefined();
+    expect(await live(bench, session.id)).toEqual([]);
+    expect(await bench.store.listByUser('ada')).toEqual([]);
+    expect(await bench.store.destroy(session.id)).toBe(false);
+    await expect(session.save()).rejects.toThrow(SessionGoneError);
+    await expect(bench.store.tap(session.id, () => undefined)).rejects.toThrow(SessionGoneError);
+  });
+
+  it('an absolute timeout that a new release brings holds for the sessions there are (S20, S21)', async () => {
+    const before = await open(kind, { ttl: '8h' });
+    const { id, handle } = await before.store.create({ userId: 'ada' });
+    const after = await open(kind, { ttl: '8h', absoluteTtl: '2h' }, before);
+    passTime(2 * HOUR - 1);
+    expect(await live(after, id)).toEqual([id]);
+    expect(await after.store.listByUser('ada')).toHaveLength(1);
+    const session = await loaded(after, id);
+    passTime(1);
+    expect(before.probe.peek(handle)).toBeDefined();
+    expect(await live(after, id)).toEqual([]);
+    expect(await after.store.listByUser('ada')).toEqual([]);
+    await expect(session.save()).rejects.toThrow(SessionGoneError);
+  });
+});
+
 describe.each(kinds)('expireIn: %s', (kind) => {
   let bench: Bench;
   let session: AnySession;
@@ -180,6 +214,7 @@ describe.each(kinds)('expireIn: %s', (kind) => {
     const each = await strict.store.create();
     const deadline = inMs(2 * HOUR);
     each.expireIn('30d');
+    expect(each.expiresAt).toEqual(deadline);
     await each.save();
     expect(each.expiresAt).toEqual(deadline);
     passTime(2 * HOUR);

@@ -13,7 +13,7 @@ import { type RedisClient, portOf } from './redis-client.js';
 import { NodeEvents } from './node-events.js';
 import { RedisKeys } from './redis-keys.js';
 import { RedisLeases } from './redis-leases.js';
-import type { RedisPort } from './redis-port.js';
+import type { RedisPort, Reply } from './redis-port.js';
 import { type RedisStorageOptions, resolveOptions } from './redis.options.js';
 import * as scripts from './scripts.js';
 import { checkProof, fieldOf, metaOf, pushData, recordOf, userText } from './session-hash.js';
@@ -106,7 +106,7 @@ export class RedisStorage extends SessionStorage {
   read(handle: string): Promise<SessionRecord | undefined> {
     const key = this.keys.session(handle);
     return this.port.send(key, 'HGETALL', [key]).then(
-      (reply) => this.recordOf(handle, reply as readonly string[]),
+      (reply) => this.recordOf(handle, flat(reply)),
       (error: Error) => {
         if (!error.message.startsWith('WRONGTYPE')) throw error;
         this.notify({ type: 'corrupt', handle });
@@ -261,6 +261,11 @@ function updateArgs(change: SessionChange, listed: Listing | undefined): string[
   for (const key of removed) args.push(fieldOf(key));
   if (set) pushData(args, set);
   return args;
+}
+
+/** A client may be set to make an object of a hash. */
+function flat(reply: Reply): readonly string[] {
+  return Array.isArray(reply) ? reply : Object.entries(Object(reply) as Record<string, string>).flat();
 }
 
 const text = (value: number | undefined): string => (value === undefined ? '' : String(value));

@@ -9,15 +9,27 @@ export class Script {
     this.sha = createHash('sha1').update(text).digest('hex');
   }
 
-  /** @param keys all in one slot: the first one decides the node */
-  run(port: RedisPort, keys: readonly string[], args: readonly string[]): Promise<Reply> {
+  /**
+   * @param keys all in one slot: the first one decides the node
+   * @returns a number, or a list of texts
+   */
+  run(
+    port: RedisPort,
+    keys: readonly string[],
+    args: readonly string[],
+  ): Promise<number | readonly string[]> {
     const rest = [String(keys.length), ...keys, ...args];
-    return port.send(keys[0], 'evalsha', [this.sha, ...rest]).then(undefined, (error: Error) => {
+    return port.send(keys[0], 'evalsha', [this.sha, ...rest]).then(resultOf, (error: Error) => {
       // A server that was restarted, failed over or told to flush its scripts does not know it: the text follows.
       if (!error.message.startsWith('NOSCRIPT')) throw error;
-      return port.send(keys[0], 'eval', [this.text, ...rest]);
+      return port.send(keys[0], 'eval', [this.text, ...rest]).then(resultOf);
     });
   }
+}
+
+/** A client may be set to give numbers as texts. */
+function resultOf(reply: Reply): number | readonly string[] {
+  return Array.isArray(reply) ? (reply as readonly string[]) : Number(reply);
 }
 
 /** What {@link updateSession} answers with, besides `[user, deadline]`: the index must list the session first. */
