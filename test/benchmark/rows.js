@@ -2,6 +2,7 @@
 import { connect } from 'node:net';
 import { Child, cores } from './processes.js';
 import { measureCells } from './http.js';
+import * as redisRows from './redis-rows.js';
 import { REDIS_PREFIX, REDIS_URL } from './redis.js';
 import { differences, median, quotients, spread } from './stats.js';
 
@@ -197,7 +198,7 @@ async function redis(quick) {
         rows.push(addedRow(title, results, { bare, ours, peer, route, target: 0.5 }));
         rows.push(
           quotientRow(
-            `  commands per request, ${what}`,
+            `  commands per request, ${what} (those inside scripts count)`,
             commands[`${ours} ${route}`],
             commands[`${peer} ${route}`],
             undefined,
@@ -208,6 +209,23 @@ async function redis(quick) {
         const added = median(differences(results[`${peer} ${route}`], results[`${bare} ${route}`]));
         rows.push({ what: title, peer: `+ ${micros(added)}`, skipped: 'nest-sessions/redis is not there' });
       }
+    }
+    if (there) {
+      const bytes = await redisRows.memory(client);
+      const show = (value) => `${value.toFixed(0)} B`;
+      rows.push(
+        quotientRow(
+          '  memory in Redis per session of five keys',
+          [bytes.ours],
+          [bytes.peer],
+          undefined,
+          show,
+        ),
+      );
+      const { alone, contended, nodes } = await redisRows.taps();
+      const perTap = (value) => `${value.toFixed(2)} ms`;
+      const what = `  a tap on one session from ${nodes} nodes at once ÷ from one alone (elapsed)`;
+      rows.push(quotientRow(what, [contended], [alone], undefined, perTap));
     }
     return rows;
   } finally {

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { NestFactory } from '@nestjs/core';
 import { cpu, serve } from './orders.js';
+import { shopper } from './shopper.js';
 
 async function openOurs({ now, ...options } = {}) {
   const { MemoryStorage, SessionModule, SessionStore } = await import('nest-sessions');
@@ -11,18 +12,6 @@ async function openOurs({ now, ...options } = {}) {
   const app = await NestFactory.createApplicationContext(module, { logger: ['error'] });
   return app.get(SessionStore);
 }
-
-/** A session of five keys, as a shop might have it; no two are alike. */
-const shopper = (i) => ({
-  user: { id: `u${i}`, name: `Customer ${i}`, email: `customer.${i}@example.com` },
-  csrf: randomBytes(18).toString('base64url'),
-  locale: i % 2 ? 'en-GB' : 'de-AT',
-  basket: [
-    { sku: `A-${i % 5003}`, quantity: 1 + (i % 3) },
-    { sku: `B-${i % 4001}`, quantity: 1 },
-  ],
-  visits: i % 100,
-});
 
 /** How each library is filled, through its public API, with what its own middleware would store. */
 const fillers = {
