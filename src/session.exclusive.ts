@@ -31,7 +31,7 @@ export class SessionExclusive {
     this.lifecycle.name(state);
     const handle = state.handle!;
     return this.inTap(handle, async (lease) => {
-      await state.writing;
+      if (state.writing) await this.lifecycle.idle(state);
       await this.lifecycle.refresh(state);
       return this.run(state, fn, lease);
     });
@@ -53,13 +53,16 @@ export class SessionExclusive {
   async locked<R>(state: SessionState, fn: () => Promise<R>): Promise<R> {
     if (state.status !== 'stored' || this.heldHere(state.handle!)) return fn();
     return this.alone(state.handle!, 'route', async (lease) => {
-      await state.writing;
-      await this.lifecycle.refresh(state);
+      if (state.writing) await this.lifecycle.idle(state);
+      const record = state.status === 'stored' ? await this.lifecycle.catchUp(state) : undefined;
+      // It ended while this waited, as after a double click on "log out": the route runs, what it writes is dropped.
+      if (!record) return fn();
+      state.values.rebase(record.data);
       state.lease = lease.token;
       try {
         return await fn();
       } finally {
-        await state.writing;
+        if (state.writing) await this.lifecycle.idle(state);
         state.lease = undefined;
       }
     });
@@ -92,17 +95,17 @@ export class SessionExclusive {
     const { handle } = state;
     const draft = state.values.draft();
     const result = await fn(draft.data);
-    await state.writing;
+    if (state.writing) await this.lifecycle.idle(state);
     this.lifecycle.refuseGone(state);
     // Logged out meanwhile: what the object stands for now is another visitor's session (S12, S27).
     if (state.handle !== handle) throw new SessionGoneError(handle);
     const change = draft.settle();
     // A request's commit writes the touch, and renews the cookie with it.
-    const touchAt = state.carried ? undefined : this.lifecycle.touchTime(state);
+    const touches = !state.carried && this.lifecycle.isTouchDue(state);
     if (state.status === 'new') {
       if (change) await this.lifecycle.insert(state, change);
-    } else if (change || touchAt !== undefined) {
-      await this.lifecycle.write(state, change, touchAt, lease.token);
+    } else if (change || touches) {
+      await this.lifecycle.write(state, change, touches, lease.token);
       this.lifecycle.refuseGone(state);
     }
     draft.accept();

@@ -79,9 +79,8 @@ export class SessionLifecycle {
     if (state.status === 'gone') return;
     const change = state.values.mayDiffer ? state.values.collect(state.carried) : undefined;
     if (state.status === 'new') return change && this.insert(state, change);
-    if (change || state.ttlChanged) return this.write(state, change, this.touchTime(state));
-    const at = this.touchTime(state);
-    return at === undefined ? undefined : this.touch(state, at);
+    if (change || state.ttlChanged) return this.write(state, change, this.isTouchDue(state));
+    if (this.isTouchDue(state)) return this.touch(state);
   }
 
   /** @throws {SessionGoneError} if the session ended meanwhile */
@@ -135,8 +134,9 @@ export class SessionLifecycle {
       (created) => {
         if (created) {
           if (change) state.values.saved(change);
+          const { ttl } = state;
           state.take(record);
-          state.ttlChanged = false;
+          if (ttl === record.ttl) state.ttlChanged = false;
           state.useNoted = true;
           state.cookieDue = 'issue';
           this.events.emit('created', record.handle, record.userId);
@@ -152,101 +152,91 @@ export class SessionLifecycle {
   /**
    * Updates a stored session.
    *
-   * @param touchAt when it was used, if that is to be written
+   * @param touches whether its use now is written as well
    * @param lease token of the lease that the write depends on
    */
   write(
     state: SessionState,
     values: ValueChange | undefined,
-    touchAt?: number,
+    touches: boolean,
     lease = state.lease,
   ): Awaitable<void> {
     this.checkSize(state, values);
-    if (touchAt !== undefined) state.useNoted = true;
-    const touched = touchAt !== undefined;
+    if (touches) state.useNoted = true;
+    return this.during(state, this.tryWrite(state, values, touches, lease, MAX_TRIES));
+  }
+
+  private tryWrite(
+    state: SessionState,
+    values: ValueChange | undefined,
+    touches: boolean,
+    lease: string | undefined,
+    tries: number,
+  ): Awaitable<void> {
+    const now = Date.now();
     const change: SessionChange = {
       set: values?.set,
       remove: values?.remove,
       proof: undefined,
       userId: undefined,
       authenticatedAt: undefined,
-      touchedAt: touchAt,
-      expiresAt: touched ? state.deadline(this.settings, touchAt) : undefined,
-      ttl: touched && state.ttlChanged ? state.ttl : undefined,
-      expectedVersion: this.versionToRenew(state, touched),
+      touchedAt: touches ? now : undefined,
+      expiresAt: touches ? state.deadline(this.settings, now) : undefined,
+      ttl: touches && state.ttlChanged ? state.ttl : undefined,
+      // A deadline follows from what is known of the session, and the cookie goes out again only with an id that
+      // is alive: where another request has changed either meanwhile, this one looks again.
+      expectedVersion: touches ? state.version : undefined,
       lease,
     };
-    return this.during(state, this.tryWrite(state, change, values, MAX_TRIES));
-  }
-
-  private tryWrite(
-    state: SessionState,
-    change: SessionChange,
-    values: ValueChange | undefined,
-    tries: number,
-  ): Awaitable<void> {
-    const { touchedAt, expiresAt, expectedVersion, lease } = change;
     return after(this.update(state, change), (result): Awaitable<void> => {
       if (result === 'gone') return this.lose(state);
-      if (result === 'ok') {
-        if (values) state.values.saved(values);
-        state.version++;
-        if (touchedAt === undefined) return;
-        state.touchedAt = touchedAt;
-        state.expiresAt = expiresAt!;
-        state.ttlChanged = false;
-        if (expectedVersion !== undefined && state.cookieDue === 'none') state.cookieDue = 'renew';
-        return;
-      }
+      if (result === 'ok') return this.noteWritten(state, values, change);
       return after(this.catchUp(state), (record) => {
         if (!record) return;
-        if (lease !== undefined && (expectedVersion === undefined || record.version === expectedVersion)) {
+        if (lease !== undefined && (!touches || record.version === change.expectedVersion))
           this.loseLock(state);
-        }
-        const again = {
-          ...change,
-          expectedVersion: this.versionToRenew(state, touchedAt !== undefined && tries > 0),
-        };
-        return this.tryWrite(state, again, values, tries - 1);
+        const touchesAgain = touches && tries > 0;
+        if (values || touchesAgain) return this.tryWrite(state, values, touchesAgain, lease, tries - 1);
       });
     });
   }
 
-  /**
-   * The version that a write depends on for the cookie to go out again: only with an id that was alive when
-   * it was written. Once another request has rotated the session, the dead id must not get back into the browser.
-   */
-  private versionToRenew(state: SessionState, touched: boolean): number | undefined {
-    const renews = touched && state.carried && this.settings.cookie.persistent && !state.rotatedElsewhere;
-    return renews ? state.version : undefined;
+  private noteWritten(state: SessionState, values: ValueChange | undefined, change: SessionChange): void {
+    if (values) state.values.saved(values);
+    state.version++;
+    if (change.touchedAt === undefined) return;
+    state.touchedAt = change.touchedAt;
+    state.expiresAt = change.expiresAt!;
+    if (change.ttl === state.ttl) state.ttlChanged = false;
+    const renews = state.carried && this.settings.cookie.persistent && !state.rotatedElsewhere;
+    if (renews && state.cookieDue === 'none') state.cookieDue = 'renew';
   }
 
   /** A touch that fails is no reason to fail a request that changed nothing. */
-  private touch(state: SessionState, at: number): Awaitable<void> {
+  private touch(state: SessionState): Awaitable<void> {
     const failed = (error: unknown) => {
-      if (!(error instanceof SessionStorageError)) throw error;
+      if (!(error instanceof SessionStorageError || error instanceof SessionLockError)) throw error;
       this.events.emit('failed', state.handle, state.userId);
     };
     try {
-      const written = this.write(state, undefined, at);
+      const written = this.write(state, undefined, true);
       return isThenable(written) ? written.then(undefined, failed) : written;
     } catch (error) {
       failed(error);
     }
   }
 
-  /** Now, if the use of the session is to be written now. */
-  touchTime(state: SessionState): number | undefined {
-    if (state.carried && state.useNoted && !state.ttlChanged) return undefined;
-    const now = Date.now();
-    return state.ttlChanged || state.touchDue(this.settings, now) ? now : undefined;
+  /** Whether the use of the session is to be written now. */
+  isTouchDue(state: SessionState): boolean {
+    if (state.ttlChanged) return true;
+    return !(state.carried && state.useNoted) && state.touchDue(this.settings, Date.now());
   }
 
   // ── end ────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Ends the session and goes on as a new visitor's. */
   async end(state: SessionState): Promise<void> {
-    await state.writing;
+    if (state.writing) await this.idle(state);
     if (state.status === 'stored') await this.during(state, this.remove(state.handle!, state.userId));
     // A cookie that never went out needs no clearing, and one that this request did not bring is left alone.
     if (state.status !== 'new') state.cookieDue = state.cameByCookie ? 'clear' : 'none';
@@ -365,10 +355,17 @@ export class SessionLifecycle {
     return this.call(() => this.settings.storage.update(state.handle!, change));
   }
 
+  /** Waits until nothing of this holder is being written. To be called only if something is: it takes its time. */
+  async idle(state: SessionState): Promise<void> {
+    while (state.writing) await state.writing;
+  }
+
   /** Makes the next write of this holder wait for this one. */
   during<T>(state: SessionState, work: Awaitable<T>): Awaitable<T> {
     if (!isThenable(work)) return work;
-    const done = () => void (state.writing = undefined);
+    const done = () => {
+      if (state.writing === waiting) state.writing = undefined;
+    };
     const settled = work.then(
       (value) => (done(), value),
       (error: unknown) => {
@@ -376,7 +373,8 @@ export class SessionLifecycle {
         throw error;
       },
     );
-    state.writing = settled.then(undefined, () => undefined);
+    const waiting: PromiseLike<unknown> = settled.then(undefined, () => undefined);
+    state.writing = waiting;
     return settled;
   }
 

@@ -21,7 +21,7 @@ export interface SessionOptionsFactory {
 
 interface Scope {
   /** Default true; with false, a module that uses sessions imports this one. */
-  isGlobal?: boolean;
+  isGlobal?: boolean | undefined;
 }
 
 export type SessionModuleRootOptions = SessionModuleOptions & Scope;
@@ -46,7 +46,8 @@ export class SessionModule {
     return assemble({ isGlobal }, settingsFrom({ useFactory: () => others }));
   }
 
-  static forRootAsync({ isGlobal, imports, ...source }: SessionModuleAsyncOptions): DynamicModule {
+  static forRootAsync(options: SessionModuleAsyncOptions): DynamicModule {
+    const { isGlobal, imports, ...source } = options ?? {};
     return assemble({ isGlobal, imports }, settingsFrom(source));
   }
 }
@@ -55,11 +56,15 @@ function assemble(
   { isGlobal = true, imports = [] }: Scope & Pick<ModuleMetadata, 'imports'>,
   settings: Provider[],
 ): DynamicModule {
+  const wrong = typeof isGlobal !== 'boolean';
+  const checked = wrong
+    ? settingsOf(() => refuse(`isGlobal must be true or false; got ${String(isGlobal)}`))
+    : settings;
   return {
     module: SessionModule,
-    global: isGlobal,
+    global: isGlobal === true,
     imports,
-    providers: [...settings, SessionStore, SessionCookie, RequestSessions, SessionPurger],
+    providers: [...checked, SessionStore, SessionCookie, RequestSessions, SessionPurger],
     exports: [SessionStore, SessionCookie, RequestSessions],
   };
 }
@@ -68,7 +73,7 @@ function settingsFrom(source: SessionModuleAsyncOptions): Provider[] {
   const { inject = [], useFactory, useClass, useExisting } = source;
   const problem = problemOf(source);
   if (problem) {
-    return [{ provide: SESSION_SETTINGS, useFactory: () => refuse(problem) }];
+    return settingsOf(() => refuse(problem));
   }
   if (useFactory) {
     const resolve = async (...args: unknown[]) => resolveOptions(await useFactory(...args));
@@ -101,6 +106,8 @@ function problemOf(source: SessionModuleAsyncOptions): string | undefined {
     return 'useClass must be a class';
   return undefined;
 }
+
+const settingsOf = (useFactory: () => unknown): Provider[] => [{ provide: SESSION_SETTINGS, useFactory }];
 
 function refuse(problem: string): never {
   throw new SessionOptionsError(`SessionModule: ${problem}`);

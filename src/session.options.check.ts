@@ -56,6 +56,13 @@ export class Check {
     }
   }
 
+  /** A duration that a timer can wait for. */
+  timer(option: string, got: unknown): number {
+    const time = this.duration(option, got);
+    if (time > 2_147_483_647) this.fail(option, 'must be at most 24 days', got);
+    return time;
+  }
+
   finish(): void {
     if (this.problems.length === 0) return;
     throw new SessionOptionsError(`SessionModule: ${this.problems.join('\nSessionModule: ')}`);

@@ -21,7 +21,11 @@ import type { SessionStorage } from './storage/session-storage.js';
 /** Seconds, or a string as the `ms` package reads it: `'30m'`, `'1h'`, `'14 days'`. */
 export type Duration = number | string;
 
-/** How one value is written into a storage and read back. */
+/**
+ * How one value is written into a storage and read back. A value that was not changed must be written as the same
+ * text again: that is how a change in place is found. To encrypt, derive the IV from the value (AES-SIV) rather than
+ * from chance, or every object that is read counts as changed, and is written.
+ */
 export interface SessionCodec {
   encode(value: unknown): string;
   decode(text: string): unknown;
@@ -29,50 +33,50 @@ export interface SessionCodec {
 
 export interface SessionCookieOptions {
   /** Default `'/'`. */
-  path?: string;
+  path?: string | undefined;
   /** Default none: the cookie belongs to this host alone. */
-  domain?: string;
+  domain?: string | undefined;
   /** Default `'auto'`: Secure if the request came over HTTPS, a proxy's word included if the app trusts it. */
-  secure?: boolean | 'auto';
+  secure?: boolean | 'auto' | undefined;
   /** Default true. */
-  httpOnly?: boolean;
+  httpOnly?: boolean | undefined;
   /** Default `'lax'`. */
-  sameSite?: 'strict' | 'lax' | 'none';
+  sameSite?: 'strict' | 'lax' | 'none' | undefined;
   /** Default false. */
-  partitioned?: boolean;
+  partitioned?: boolean | undefined;
   /** Default none. */
-  priority?: 'low' | 'medium' | 'high';
+  priority?: 'low' | 'medium' | 'high' | undefined;
   /** Default true; false: a cookie without Max-Age, which ends with the browser. */
-  persistent?: boolean;
+  persistent?: boolean | undefined;
 }
 
 /** What `SessionModule.forRoot()` takes. Everything has a default. */
 export interface SessionModuleOptions {
   /** Idle timeout: the session ends this long after its last use. Default `'1h'`. */
-  ttl?: Duration;
+  ttl?: Duration | undefined;
   /** Absolute timeout: the session ends this long after its start or login, whatever happens. Default false. */
-  absoluteTtl?: Duration | false;
+  absoluteTtl?: Duration | false | undefined;
   /** A session used again sooner than this is not written for the touch alone. Default `ttl / 60`, at most 1 minute. */
-  touchAfter?: Duration;
+  touchAfter?: Duration | undefined;
   /** Default `'sid'`. */
-  cookieName?: string;
-  cookie?: SessionCookieOptions;
+  cookieName?: string | undefined;
+  cookie?: SessionCookieOptions | undefined;
   /** Signs the cookie in cookie-parser's format; of a list the first signs, all verify. Default none. */
-  secret?: string | readonly string[];
+  secret?: string | readonly string[] | undefined;
   /** Where sessions rest. Default `new MemoryStorage()`. */
-  storage?: SessionStorage;
+  storage?: SessionStorage | undefined;
   /** What a new session starts with. Default `{}`. */
-  initial?: () => object;
+  initial?: (() => object) | undefined;
   /** When expired sessions are removed, and how many at a time; false: never. Default every minute, 1,000. */
-  purge?: { cron?: string; batch?: number } | false;
+  purge?: { cron?: string | undefined; batch?: number } | false;
   /** Default JSON. */
-  codec?: SessionCodec;
+  codec?: SessionCodec | undefined;
   /** Largest encoded size of one session's data in bytes. Default 65,536. */
-  maxBytes?: number;
+  maxBytes?: number | undefined;
   /** Makes the secret part of an id: 22 to 256 characters of `A–Z a–z 0–9 . _ ~ -`. Default 32 random bytes. */
-  generateId?: () => string;
+  generateId?: (() => string) | undefined;
   /** How long `tap` and `@SessionLock` wait for their turn, and hold it at most. Default `'10s'`, `'30s'`. */
-  lock?: { wait?: Duration; hold?: Duration };
+  lock?: { wait?: Duration | undefined; hold?: Duration };
 }
 
 /** The options once checked: defaults filled in, times in milliseconds. */
@@ -105,8 +109,13 @@ export function resolveOptions(options: SessionModuleOptions = {}): SessionSetti
   const check = new Check();
   if (!isObject(options)) check.fail('the options', 'must be an object', options);
   const given = check.known(options, '', OPTIONS);
-  const ttl = check.duration('ttl', given.ttl ?? '1h');
-  const cookieName = check.value('cookieName', given.cookieName ?? 'sid', isCookieName, COOKIE_NAME_RULE);
+  const ttl = check.duration('ttl', orDefault(given.ttl, '1h'));
+  const cookieName = check.value(
+    'cookieName',
+    orDefault(given.cookieName, 'sid'),
+    isCookieName,
+    COOKIE_NAME_RULE,
+  );
   const settings: SessionSettings = {
     ttl,
     absoluteTtl:
@@ -120,7 +129,7 @@ export function resolveOptions(options: SessionModuleOptions = {}): SessionSetti
     cookieName,
     cookie: resolveCookie(check, given.cookie, String(cookieName)),
     secrets: resolveSecrets(check, given.secret),
-    storage: given.storage ?? new MemoryStorage(),
+    storage: orDefault(given.storage, new MemoryStorage()),
     initial: check.optional(
       'initial',
       given.initial,
@@ -130,19 +139,19 @@ export function resolveOptions(options: SessionModuleOptions = {}): SessionSetti
     purge: resolvePurge(check, given.purge),
     codec: check.value(
       'codec',
-      given.codec ?? jsonCodec,
+      orDefault(given.codec, jsonCodec),
       isCodec,
       'must have encode(value) and decode(text)',
     ),
     maxBytes: check.value(
       'maxBytes',
-      given.maxBytes ?? 65_536,
+      orDefault(given.maxBytes, 65_536),
       isCount,
       'must be a whole number of bytes > 0',
     ),
     generateId: check.value(
       'generateId',
-      given.generateId ?? randomSecret,
+      orDefault(given.generateId, randomSecret),
       isFunction<() => string>,
       'must be a function that returns a string',
     ),
@@ -224,7 +233,7 @@ function resolveCookie(check: Check, value: unknown, name: string): SessionSetti
         .join(' or ')}`,
     );
   const cookie = {
-    path: check.value('cookie.path', given.path ?? '/', isCookiePath, COOKIE_PATH_RULE) as string,
+    path: check.value('cookie.path', orDefault(given.path, '/'), isCookiePath, COOKIE_PATH_RULE) as string,
     domain: check.optional('cookie.domain', given.domain, isCookieDomain, COOKIE_DOMAIN_RULE) as
       string | undefined,
     secure: at('secure', 'auto', [true, false, 'auto']) as boolean | 'auto',
@@ -281,11 +290,11 @@ function resolvePurge(check: Check, value: unknown): SessionSettings['purge'] {
   return {
     cron: check.value(
       'purge.cron',
-      given.cron ?? '* * * * *',
+      orDefault(given.cron, '* * * * *'),
       isCron,
       'must be a cron expression such as "* * * * *"',
     ),
-    batch: check.value('purge.batch', given.batch ?? 1_000, isCount, 'must be a whole number > 0'),
+    batch: check.value('purge.batch', orDefault(given.batch, 1_000), isCount, 'must be a whole number > 0'),
   };
 }
 
@@ -293,7 +302,12 @@ function resolveLock(check: Check, value: unknown): SessionSettings['lock'] {
   if (value !== undefined && !isObject(value)) check.fail('lock', 'must be { wait, hold }', value);
   const given = check.known(value, 'lock.', ['wait', 'hold'] as const);
   return {
-    wait: check.duration('lock.wait', given.wait ?? '10s'),
-    hold: check.duration('lock.hold', given.hold ?? '30s'),
+    wait: check.timer('lock.wait', orDefault(given.wait, '10s')),
+    hold: check.timer('lock.hold', orDefault(given.hold, '30s')),
   };
+}
+
+/** Only what is not given has a default: null is wrong, and no way to say nothing. */
+function orDefault<T>(given: T, standard: NonNullable<T>): NonNullable<T> {
+  return given === undefined ? standard : (given as NonNullable<T>);
 }

@@ -43,7 +43,7 @@ export const containerFor = (segment: string | number): object => (typeof segmen
 export function setInside(root: object, segments: Segments, value: unknown, path: string): void {
   let parent = root as Record<string | number, unknown>;
   for (const [i, segment] of segments.entries()) {
-    if (Array.isArray(parent) && !(Number(segment) <= parent.length + MAX_GAP)) {
+    if (Array.isArray(parent) && !isPlaceIn(parent, segment)) {
       throw new SessionError(
         `Session: ${quote(path)} cannot be set: ${segment} is no place in a list of ${parent.length}.`,
       );
@@ -55,6 +55,10 @@ export function setInside(root: object, segments: Segments, value: unknown, path
     const next = Object.hasOwn(parent, segment) ? parent[segment] : undefined;
     parent = (isObject(next) ? next : (parent[segment] = containerFor(segments[i + 1]!))) as typeof parent;
   }
+}
+
+function isPlaceIn(list: unknown[], segment: string | number): boolean {
+  return /^(0|[1-9]\d*)$/.test(String(segment)) && Number(segment) <= list.length + MAX_GAP;
 }
 
 /** Removes what a path leads to; in a list, what comes after it moves up. */

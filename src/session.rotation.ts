@@ -13,7 +13,7 @@ export class SessionRotation {
 
   /** A new secret for the same session; the old id is dead at once. */
   async regenerate(state: SessionState): Promise<void> {
-    await state.writing;
+    if (state.writing) await this.lifecycle.idle(state);
     this.refuseSealed(state, 'regenerate()');
     this.lifecycle.refuseGone(state);
     if (state.status === 'new') state.id = undefined;
@@ -22,7 +22,7 @@ export class SessionRotation {
 
   async login(state: SessionState, userId: string, ttl: number | undefined): Promise<void> {
     checkUser(userId, 'login');
-    await state.writing;
+    if (state.writing) await this.lifecycle.idle(state);
     this.refuseSealed(state, 'login()');
     this.lifecycle.refuseGone(state);
     if (state.status === 'stored') {
@@ -39,9 +39,17 @@ export class SessionRotation {
       throw new SessionConflictError(state.handle);
     }
     state.id = undefined;
+    const { ttl: before } = state;
     state.userId = userId;
     if (ttl !== undefined) state.ttl = ttl;
-    await this.lifecycle.insert(state, state.values.collect(false));
+    try {
+      await this.lifecycle.insert(state, state.values.collect(false));
+    } catch (error) {
+      // Nobody is logged in: what the request writes next must not start a session of this user.
+      state.userId = undefined;
+      state.ttl = before;
+      throw error;
+    }
   }
 
   /** "Remember me" is one user's wish: it does not pass to another who logs in on the same session. */

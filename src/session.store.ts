@@ -49,12 +49,12 @@ export interface SessionInfo<T = DefaultSessionData> {
 
 export interface CreateSession<T> {
   /** An id of one's own: 22 to 256 characters of `A–Z a–z 0–9 . _ ~ -`. It must be impossible to guess. */
-  id?: string;
-  data?: Partial<T>;
+  id?: string | undefined;
+  data?: Partial<T> | undefined;
   /** Starts the session as this user's, logged in now. */
-  userId?: string;
-  /** The session's own idle timeout. */
-  ttl?: Duration;
+  userId?: string | undefined;
+  /** The session's own idle timeout, in seconds or as `'30d'`. */
+  ttl?: Duration | undefined;
 }
 
 /** All sessions: for services, guards, workers and sockets. */
@@ -178,7 +178,7 @@ export class SessionStore<T extends object = DefaultSessionData>
    *
    * @param options.except handle of the one that stays, usually the session that asks (S31)
    */
-  async destroyByUser(userId: string, options: { except?: string } = {}): Promise<number> {
+  async destroyByUser(userId: string, options: { except?: string | undefined } = {}): Promise<number> {
     let destroyed = 0;
     for (const { handle } of await this.recordsOf(userId, 'destroyByUser')) {
       if (handle !== options.except && (await this.lifecycle.remove(handle, userId))) destroyed++;

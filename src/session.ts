@@ -149,7 +149,12 @@ export class Session<T extends object = DefaultSessionData> {
     this.#state.values.reflash();
   }
 
-  /** Rotates: the same session gets a new id, and the old one is dead at once. */
+  /**
+   * Rotates: the same session gets a new id, and the old one is dead at once.
+   *
+   * @throws {SessionGoneError} if the session ended meanwhile
+   * @throws {SessionError} if the headers are out, so that the client could not be told its new id
+   */
   regenerate(): Promise<void> {
     return this.#engine.rotation.regenerate(this.#state);
   }
@@ -158,9 +163,13 @@ export class Session<T extends object = DefaultSessionData> {
    * Binds the session to a user: rotates it and restarts both timeouts, so that an id from before the login
    * is worth nothing (S11).
    *
-   * @param options.ttl this session's own idle timeout from now on
+   * @param options.ttl this session's own idle timeout from now on, in seconds or as `'30d'`
+   * @throws {SessionGoneError} if the session ended meanwhile
+   * @throws {SessionConflictError} if another request rotated the session first (409)
+   * @throws {SessionStorageError} if the storage failed: the session is as it was (503)
+   * @throws {SessionError} if the headers are out, so that the client could not be told its new id
    */
-  login(userId: string, options: { ttl?: Duration } = {}): Promise<void> {
+  login(userId: string, options: { ttl?: Duration | undefined } = {}): Promise<void> {
     const ttl = options.ttl === undefined ? undefined : parseDuration('login: ttl', options.ttl);
     return this.#engine.rotation.login(this.#state, userId, ttl);
   }

@@ -152,6 +152,11 @@ export class SessionValues {
     this.keepFlashes = true;
   }
 
+  /** Whether anybody looked at a value since all was saved. */
+  get wasUsed(): boolean {
+    return this.uses !== this.comparedAt;
+  }
+
   /** False only if nothing was looked at since all was saved, and no object is out that may change. */
   get mayDiffer(): boolean {
     return this.uses !== this.comparedAt || this.holdsObjects;
@@ -186,6 +191,7 @@ export class SessionValues {
 
   /** Takes note that a change is stored now. */
   saved(change: ValueChange): void {
+    this.arrivedFlashes(); // before this request's own are among what is stored
     this.comparedAt = this.collectedAt;
     this.base = this.stored;
     this.baseChange = change;

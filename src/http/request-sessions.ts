@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { inspect } from 'node:util';
-import type { ArgumentsHost } from '@nestjs/common';
-import { Injectable } from '@nestjs/common';
+import { type ArgumentsHost, Injectable, type OnModuleInit } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
 import { after, isThenable } from '../awaitable.js';
 import type { SessionEngine } from '../session.engine.js';
 import { SessionError, SessionStorageError } from '../session.errors.js';
@@ -10,7 +10,7 @@ import type { SessionState } from '../session.state.js';
 import { SessionStore, type SessionsOfRequests, type SessionTarget } from '../session.store.js';
 import type { Awaitable } from '../storage/session-storage.js';
 import type { HeaderEdits } from './response-headers.js';
-import { type Carried, carriedBy, hangNet } from './response-hooks.js';
+import { type Carried, carriedBy, hangNet, prepareResponses } from './response-hooks.js';
 import type { ResponseNet } from './response-net.js';
 import { type CookieRequest, SessionCookie } from './session.cookie.js';
 
@@ -19,15 +19,21 @@ type AnyResponse = ServerResponse | { readonly raw: ServerResponse };
 
 /** Finds the session of a request once, and remembers it for whoever asks next. */
 @Injectable()
-export class RequestSessions implements SessionsOfRequests {
+export class RequestSessions implements SessionsOfRequests, OnModuleInit {
   private readonly engine: SessionEngine;
 
   constructor(
     store: SessionStore<any>,
     private readonly cookie: SessionCookie,
+    private readonly adapterHost: HttpAdapterHost,
   ) {
     this.engine = store.engine;
     store.requests = this;
+  }
+
+  /** Before the first request, so that what other middleware wraps around a response is wrapped around the hooks. */
+  onModuleInit(): void {
+    prepareResponses(this.adapterHost.httpAdapter?.getInstance?.());
   }
 
   /** The session that a request carries: read on the first call, with its response netted from then on. */
@@ -39,6 +45,10 @@ export class RequestSessions implements SessionsOfRequests {
       carried = new RequestSession(this.engine, this.cookie, request);
       if (answer.headersSent) carried.seal();
       hangNet(raw, answer, carried);
+    } else if (carried.engine !== this.engine) {
+      throw new SessionError(
+        'This request has a session of another SessionModule already: one request, one module.',
+      );
     }
     return carried.loaded();
   }
@@ -99,8 +109,8 @@ export class RequestSession implements Carried {
     return 'RequestSession';
   }
 
-  get mayDiffer(): boolean {
-    return !this.failed && (this.state === undefined || this.state.values.mayDiffer);
+  get wasUsed(): boolean {
+    return !this.failed && (this.state === undefined || this.state.values.wasUsed);
   }
 
   /**

@@ -60,7 +60,7 @@ export function contentLength(response: ServerResponse, given: GivenHeaders): nu
 }
 
 const OF_THE_BODY =
-  /^(content-.*|etag|last-modified|location|expires|accept-ranges|transfer-encoding|trailer|cache-control)$/i;
+  /^(content-(?!security-policy).*|etag|last-modified|location|expires|accept-ranges|transfer-encoding|trailer|cache-control)$/i;
 
 /** Leaves of the headers what holds for another answer too, such as CORS and other cookies. */
 export function dropBodyHeaders(response: ServerResponse, given: GivenHeaders): void {

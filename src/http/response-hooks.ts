@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type Outgoing, ResponseNet } from './response-net.js';
+import { type Natives, type Outgoing, ResponseNet } from './response-net.js';
 
 /**
  * Where a request remembers what belongs to it, and where its response finds its net. One property, and not
@@ -11,6 +11,8 @@ const CARRIED = Symbol('nest-sessions');
 /** What a request carries. */
 export interface Carried extends Outgoing {
   net: ResponseNet | undefined;
+  /** Whether the net is reached through the prototype of the responses, and not through methods of this one. */
+  netIsShared?: boolean;
 }
 
 type CarryingRequest = IncomingMessage & { [CARRIED]?: Carried };
@@ -24,13 +26,13 @@ export function carriedBy(request: IncomingMessage): Carried | undefined {
  *
  * Express changes the prototype of every response to `app.response`. V8 then gives each its own hidden class
  * with every property that is added, and forgets what it knew of it: four methods cost 10 µs. So the methods
- * go on that prototype instead, once, which Express has for the purpose. Elsewhere they go on the response.
+ * are on that prototype instead, which Express has for the purpose. Elsewhere they go on the response.
  */
 export function hangNet(request: IncomingMessage, response: ServerResponse, carried: Carried): void {
-  const shared = sharedPrototype(response);
+  const shared = prepared.get(sharedPrototype(response) ?? response);
   if (shared) {
-    if (!hooked.has(shared)) hookPrototype(shared);
-    carried.net = new ResponseNet(response, carried, Object.getPrototypeOf(shared) as ServerResponse);
+    carried.net = new ResponseNet(response, carried, shared);
+    carried.netIsShared = true;
   } else {
     const { writeHead, write, end, flushHeaders } = response;
     carried.net = new ResponseNet(response, carried, { writeHead, write, end, flushHeaders });
@@ -43,29 +45,33 @@ export function hangNet(request: IncomingMessage, response: ServerResponse, carr
   response.on('close', onClose);
 }
 
-const hooked = new WeakSet<object>();
+/** What stood on a prepared prototype before. */
+const prepared = new WeakMap<object, Natives>();
+
+/** Puts the methods on the prototype of an Express application's responses; of others, nothing is to be done. */
+export function prepareResponses(application: unknown): void {
+  const prototype = (application as { response?: object } | undefined)?.response;
+  if (typeof prototype !== 'object' || prototype === null || prepared.has(prototype)) return;
+  const { writeHead, write, end, flushHeaders } = prototype as ServerResponse;
+  if (![writeHead, write, end, flushHeaders].every((method) => typeof method === 'function')) return;
+  const natives: Natives = { writeHead, write, end, flushHeaders };
+  prepared.set(prototype, natives);
+  for (const method of ['writeHead', 'write', 'end', 'flushHeaders'] as const) {
+    const value = function (this: ServerResponse, ...args: unknown[]): unknown {
+      const carried = (this.req as CarryingRequest)[CARRIED];
+      return carried?.netIsShared ? carried.net!.pass(method, args) : natives[method].apply(this, args);
+    };
+    Object.defineProperty(prototype, method, { value, writable: true, configurable: true });
+  }
+}
 
 /** The prototype that all responses of an application share, apart from their class's own: `app.response`. */
 function sharedPrototype(response: ServerResponse): object | undefined {
   const own: unknown = response.constructor.prototype;
-  let shared: object | undefined;
-  // The outermost one: an application that is mounted in another has the other's response as its prototype.
   for (let at: object = Object.getPrototypeOf(response); at !== own && at; at = Object.getPrototypeOf(at)) {
-    shared = at;
+    if (prepared.has(at)) return at;
   }
-  return shared;
-}
-
-function hookPrototype(prototype: object): void {
-  hooked.add(prototype);
-  const natives = Object.getPrototypeOf(prototype) as Record<string, (...args: unknown[]) => unknown>;
-  for (const method of ['writeHead', 'write', 'end', 'flushHeaders'] as const) {
-    const value = function (this: ServerResponse, ...args: unknown[]): unknown {
-      const net = netOf(this);
-      return net ? net.pass(method, args) : natives[method]!.apply(this, args);
-    };
-    Object.defineProperty(prototype, method, { value, writable: true, configurable: true });
-  }
+  return undefined;
 }
 
 /** Functions that all responses share, so that a request makes no closures. */

@@ -13,8 +13,8 @@ import {
 export interface Outgoing {
   /** Saves what is not saved yet. Having failed once, it does nothing more. */
   settle(): Awaitable<void>;
-  /** False only if {@link settle} would find nothing to save. */
-  readonly mayDiffer: boolean;
+  /** Whether anybody used the session since all was saved. */
+  readonly wasUsed: boolean;
   /** What the session adds to the headers that go out now. */
   headers(): HeaderEdits;
   /** The headers are out. */
@@ -25,7 +25,7 @@ export interface Outgoing {
 
 type Method = 'writeHead' | 'write' | 'end' | 'flushHeaders';
 /** The platform's own methods, which the net's stand before. */
-type Natives = Record<Method, (...args: any[]) => unknown>;
+export type Natives = Record<Method, (...args: any[]) => unknown>;
 
 /**
  * Stands between an application and its response: before the first byte leaves, the session is saved and
@@ -37,10 +37,12 @@ type Natives = Record<Method, (...args: any[]) => unknown>;
 export class ResponseNet {
   private queue: [Method, unknown[]][] | undefined;
   private toldToWait = false;
+  private lateSettled = false;
   /** Saved before the headers; from here on they may go. */
   private settled = false;
   /** What is called now comes from the platform's own methods, or from here. */
   private inside = false;
+  private ended = false;
   /** Another answer went out: what the application still sends goes nowhere. */
   private replaced = false;
   private sentHeaders: GivenHeaders;
@@ -78,7 +80,7 @@ export class ResponseNet {
 
   /** The client went away, or has everything: the last chance to save. */
   closed(): void {
-    if (!this.outgoing.mayDiffer) return;
+    if (this.ended && !this.outgoing.wasUsed) return;
     const report = (error: unknown) => void this.outgoing.report(error);
     try {
       const settling = this.outgoing.settle();
@@ -94,13 +96,14 @@ export class ResponseNet {
     if (method !== 'write') return false;
     // With the last byte of the Content-Length the client has all of it, however late end() comes.
     this.bodyLength ??= contentLength(this.response, this.sentHeaders);
-    return this.bodyWritten >= this.bodyLength || this.outgoing.mayDiffer;
+    return this.bodyWritten >= this.bodyLength || this.outgoing.wasUsed;
   }
 
   private make(method: Method, args: unknown[]): unknown {
     const wasInside = this.inside;
     const { response } = this;
     this.settled = true;
+    if (method === 'end') this.ended = true;
     // The platform's own methods call one another (end() calls writeHead()): that is not the application.
     this.inside = true;
     try {
@@ -120,6 +123,10 @@ export class ResponseNet {
   }
 
   private hold(method: Method, args: unknown[]): unknown {
+    if (method === 'writeHead' && this.response.headersSent) {
+      const error = new Error('Cannot write headers after they are sent to the client');
+      throw Object.assign(error, { code: 'ERR_HTTP_HEADERS_SENT' });
+    }
     this.queue!.push([method, args]);
     // For the application the call is made: Fastify and Nest look here before they send a second time.
     pretend(this.response, 'headersSent');
@@ -138,9 +145,12 @@ export class ResponseNet {
 
   private release(): void {
     try {
-      // What changed while the queue was held is saved too.
-      const settling = this.outgoing.settle();
+      // What changed while the queue was held is saved too, once: something that changes all the time must not
+      // hold the answer for ever.
+      const settling = this.lateSettled ? undefined : this.outgoing.settle();
+      this.lateSettled = true;
       if (isThenable(settling)) return this.wait(settling);
+      this.lateSettled = false;
       const queue = this.queue!;
       this.queue = undefined;
       this.stopPretending();
@@ -166,7 +176,7 @@ export class ResponseNet {
     for (const [method, args] of queue) this.drop(method, args);
     if (response.headersSent) {
       // A connection that breaks off is the only way left to tell the client.
-      response.destroy();
+      response.destroy(new Error('The session could not be saved'));
       return;
     }
     const body = JSON.stringify({ statusCode: status, message: STATUS_CODES[status] });
@@ -176,6 +186,8 @@ export class ResponseNet {
     // Straight to the platform: what others wrapped around the response, such as compression, is passed by.
     this.make('writeHead', [status]);
     this.make('end', response.req.method === 'HEAD' ? [] : [body]);
+    // Whoever waits to write on may do so: it goes nowhere, but its source ends.
+    if (this.toldToWait) response.emit('drain');
   }
 
   private drop(method: Method, args: unknown[]): unknown {

@@ -81,11 +81,6 @@ export class SessionCookie {
     }
     const values = valuesOf(header, cookieName);
     if (secrets.length === 0) return values;
-    const [only] = values;
-    if (values.length === 1 && this.verifiedByParser(parsed)) {
-      const value = parsed.signedCookies?.[cookieName];
-      if (typeof value === 'string' && only!.startsWith(`s%3A${encodeURIComponent(value)}.`)) return [value];
-    }
     return values.map((value) => this.verify(value)).filter((value) => value !== undefined);
   }
 

@@ -7,6 +7,7 @@ import {
 } from '@nestjs/common';
 import { from, lastValueFrom, type Observable } from 'rxjs';
 import { after } from '../awaitable.js';
+import { SessionError } from '../session.errors.js';
 import type { Awaitable } from '../storage/session-storage.js';
 import { refuseContext, type RequestSession, RequestSessions } from './request-sessions.js';
 
@@ -46,12 +47,23 @@ export class SessionLockInterceptor implements NestInterceptor {
   constructor(private readonly requests: RequestSessions) {}
 
   async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
+    if (Reflect.hasMetadata('__sse__', context.getHandler())) {
+      throw new SessionError(
+        `${context.getClass().name}.${context.getHandler().name}: @SessionLock() is not for @Sse(), whose stream would hold the session; use session.tap().`,
+      );
+    }
     const carried = await open(this.requests, context);
     return from(
       carried.engine.exclusive.locked(carried.state!, async () => {
-        const value: unknown = await lastValueFrom(next.handle(), { defaultValue: undefined });
-        await carried.saveLocked(value === undefined || carried.isResponse(value));
-        return value;
+        try {
+          const value: unknown = await lastValueFrom(next.handle(), { defaultValue: undefined });
+          await carried.saveLocked(value === undefined || carried.isResponse(value));
+          return value;
+        } catch (error) {
+          // What a handler wrote before it threw is saved too, and before anybody else has the session.
+          await carried.saveLocked(false).catch(() => undefined);
+          throw error;
+        }
       }),
     );
   }

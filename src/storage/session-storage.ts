@@ -27,7 +27,7 @@ export interface SessionRecord {
 
 /**
  * What an update does to a record. A field that is absent stays as it is; of the data, only the
- * keys that are named change.
+ * keys that are named change. No key is in both `set` and `remove`.
  */
 export interface SessionChange {
   readonly set?: Readonly<Record<string, string>> | undefined;

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Controller, Get, Param, Query, Res } from '@nestjs/common';
-import { Session } from '../../src/index.js';
-import type { AnySession, AppOptions, RunningApp } from './support/app.js';
+import { Session, SessionStore } from '../../src/index.js';
+import type { AnySession, AppOptions, Bag, RunningApp } from './support/app.js';
 import { logs, rawResponse, stackPerPlatform, stacks, start } from './support/app.js';
 import { BasicController, members, sessionCookies } from './support/basic.js';
 import { isClearing } from './support/client.js';
@@ -12,6 +12,8 @@ const HOUR = 3_600 * SECOND;
 
 @Controller()
 class CacheController {
+  constructor(private readonly store: SessionStore<Bag>) {}
+
   @Get('cached/:deed')
   async cached(
     @Session() session: AnySession,
@@ -41,6 +43,22 @@ class CacheController {
     session.set('n', 1);
     await session.destroy();
     return 'nothing left';
+  }
+
+  @Get('save-and-destroy')
+  async saveAndDestroy(@Session() session: AnySession) {
+    session.set('n', 1);
+    await session.save();
+    await session.destroy();
+    return 'nothing left';
+  }
+
+  @Get('rotate-and-die')
+  async rotateAndDie(@Session() session: AnySession) {
+    await session.regenerate();
+    await this.store.revoke(session.handle);
+    session.set('n', 2);
+    return 'too late';
   }
 
   @Get('logout-and-write')
@@ -233,6 +251,8 @@ describe.each(stacks)('the cookie: %s', (_title, stack) => {
     expect(members(merged.headers.vary).toSorted()).toEqual(['accept-language', 'cookie']);
     const there = await client.get('/cached/read?vary=cookie');
     expect(members(there.headers.vary)).toEqual(['cookie']);
+    const similar = await client.get('/cached/read?vary=X-Cookie-Consent');
+    expect(members(similar.headers.vary).toSorted()).toEqual(['cookie', 'x-cookie-consent']);
   });
 
   it('a response that sets the cookie is not for shared caches, whatever the handler said (S46)', async () => {
@@ -240,12 +260,15 @@ describe.each(stacks)('the cookie: %s', (_title, stack) => {
       '/cached/write',
       '/cached/write?control=public,%20max-age=60',
       '/cached/write?control=s-maxage=60',
+      '/cached/write?control=max-age=60,%20public,%20private="x-name"',
+      '/cached/write?control=public,%20x-private-to=nobody',
     ]) {
       const reply = await app.client().get(path);
       expect(sessionCookies(reply)).toHaveLength(1);
       const control = members(reply.headers['cache-control']);
-      expect(control.some((member) => /^(private|no-store|no-cache)/.test(member))).toBe(true);
+      expect(control.some((member) => /^(private|no-store|no-cache)$/.test(member))).toBe(true);
       expect(control.filter((member) => /^(public|s-maxage)/.test(member))).toEqual([]);
+      expect(control.includes('max-age=60')).toBe(path.includes('max-age'));
     }
   });
 
@@ -257,6 +280,24 @@ describe.each(stacks)('the cookie: %s', (_title, stack) => {
       true,
     );
     expect(members(reply.headers.vary).toSorted()).toEqual(['accept-language', 'cookie']);
+  });
+
+  it('a session that began and ended in one request clears nothing: a stale cookie is left alone (S29)', async () => {
+    const stale = `sid=${'A'.repeat(22)}.${'B'.repeat(43)}`;
+    for (const cookie of ['', stale]) {
+      expect((await app.client().get('/save-and-destroy', { cookie })).setCookies).toEqual([]);
+    }
+    expect(app.probe.of('destroy')).toHaveLength(2);
+    expect((await app.client().get('/logout', { cookie: stale })).setCookies).toEqual([]);
+  });
+
+  it('a new id is not handed out any more where the session ended meanwhile (S27)', async () => {
+    const client = app.client();
+    await client.get('/set/n/1');
+    const reply = await client.get('/rotate-and-die');
+    expect([reply.status, reply.text]).toEqual([200, 'too late']);
+    expect(reply.setCookies).toEqual([]);
+    expect(app.probe.peek(client.handle)).toBeUndefined();
   });
 
   it('a response that clears the cookie is not for shared caches either (S46)', async () => {
@@ -402,15 +443,20 @@ describe.each(stackPerPlatform)("the cookie's options: %s", (_title, stack) => {
       httponly: '',
       samesite: 'None',
       partitioned: '',
+      priority: 'High',
     };
     const client = app.client();
     const set = await client.get('/set/n/1', asHttps);
     expect(set.setCookies.map((cookie) => cookie.name)).toEqual(['shop']);
-    expect(attributes(set.setCookies[0])).toMatchObject({ ...expected, priority: 'High', 'max-age': '3600' });
+    expect(attributes(set.setCookies[0])).toMatchObject({ ...expected, 'max-age': '3600' });
     const cleared = await client.get('/logout', asHttps);
     expect(cleared.setCookies.map((cookie) => cookie.name)).toEqual(['shop']);
     expect(isClearing(cleared.setCookies[0]!)).toBe(true);
-    expect(attributes(cleared.setCookies[0])).toMatchObject(expected);
+    expect(attributes(cleared.setCookies[0])).toMatchObject({
+      ...expected,
+      'max-age': '0',
+      expires: 'Thu, 01 Jan 1970 00:00:00 GMT',
+    });
   });
 
   it('attributes can be relaxed: a path, SameSite=Strict, no HttpOnly', async () => {

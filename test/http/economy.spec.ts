@@ -233,6 +233,26 @@ describe.each(stacks)('calls of the storage: %s', (_title, stack) => {
     expect(Object.keys(changes()[0].set ?? {})).toEqual([]);
   });
 
+  it.each<[path: string, calls: string[]]>([
+    ['/set/n/1', ['create']],
+    ['/read', ['read', 'update']],
+    ['/set/n/2', ['read', 'update']],
+    ['/rotate', ['read', 'update']],
+    ['/login/u1', ['read', 'update']],
+    ['/logout', ['read', 'destroy']],
+  ])('where every use is written, it is written once a request: %s (S23)', async (path, calls) => {
+    const every = await start(stack, { controllers: [BasicController], session: { touchAfter: 0 } });
+    try {
+      const client = every.client();
+      if (calls[0] !== 'create') await client.get('/set/n/1');
+      every.probe.forget();
+      await client.get(path);
+      expect(every.probe.names).toEqual(calls);
+    } finally {
+      await every.stop();
+    }
+  });
+
   it('a touch that is due and a write: one update', async () => {
     const client = await visitor();
     passTime(60_000);

@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { once } from 'node:events';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Controller, Get, Res } from '@nestjs/common';
 import { Session, SessionStorageError, SessionTooLargeError } from '../../src/index.js';
 import type { AnySession, RunningApp } from './support/app.js';
@@ -6,6 +7,7 @@ import { logs, rawResponse, stacks, start } from './support/app.js';
 import { BasicController, sessionCookies } from './support/basic.js';
 import type { Reply } from './support/client.js';
 import { freezeTime, passTime, unfreezeTime } from './support/clock.js';
+import { forgetGates, gate } from './support/gate.js';
 import { FAULT } from './support/storages.js';
 import { WaysModule, waysOf } from './support/ways.js';
 
@@ -74,6 +76,29 @@ class FaultController {
       .end(Buffer.alloc(1_000));
   }
 
+  @Get('fails-late')
+  async failsLate(@Session() session: AnySession, @Res() response: any) {
+    const raw = rawResponse(response);
+    session.get('n');
+    raw.write('early');
+    await gate('late').pass();
+    session.set('n', 2);
+    raw.end(' late');
+  }
+
+  @Get('goes-on')
+  async goesOn(@Session() session: AnySession, @Res() response: any) {
+    const raw = rawResponse(response);
+    session.set('n', 2);
+    raw.writeHead(200, { 'Content-Type': 'text/plain' });
+    raw.write('first');
+    await once(raw, 'finish');
+    const called = new Promise((resolve) => raw.write('second', resolve));
+    raw.end();
+    await called;
+    void gate('went on').pass();
+  }
+
   @Get('catches')
   async catches(@Session() session: AnySession) {
     session.set('n', 5);
@@ -107,6 +132,7 @@ describe.each([...overHttp1, ...overHttp2])('when the storage fails: %s', (_titl
   });
   afterAll(() => app.stop());
   beforeEach(() => app.reset());
+  afterEach(forgetGates);
 
   async function visitor() {
     const client = app.client({ oneSocket: true });
@@ -247,6 +273,26 @@ describe.each([...overHttp1, ...overHttp2])('when the storage fails: %s', (_titl
     expect(reply.json()).toMatchObject({ status: 503, cause: FAULT });
     expect(JSON.stringify(reply.json().body)).not.toMatch(/ECONNREFUSED|db\.internal/);
     expect(app.probe.value(client.handle, 'n')).toBe(5);
+  });
+
+  it('a change after the headers that cannot be stored breaks the answer off: never a success (S51)', async () => {
+    const client = await visitor();
+    const exchange = client.open('/fails-late');
+    await exchange.firstData;
+    app.probe.fail('update');
+    gate('late').open();
+    await expect(exchange.done).rejects.toThrow();
+    expect(app.probe.value(client.handle, 'n')).toBe(1);
+  });
+
+  it('a handler that goes on sending after the 503 adds nothing to it, and is not kept waiting (S51)', async () => {
+    const client = await visitor();
+    app.probe.fail('update');
+    const reply = await client.get('/goes-on');
+    expectOpaque(reply);
+    await gate('went on').reached();
+    app.probe.reset();
+    expect((await client.get('/read')).json()).toEqual({ isNew: false, value: 1 });
   });
 
   it('a handler that swallows the failure of save() does not make it a success (S51)', async () => {

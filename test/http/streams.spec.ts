@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { Controller, Get, Req, Res, Sse, StreamableFile } from '@nestjs/common';
+import { Controller, Get, Param, Req, Res, Sse, StreamableFile } from '@nestjs/common';
 import { NEVER, Observable, concat, defer, of } from 'rxjs';
 import { Session, SessionStore } from '../../src/index.js';
 import type { AnySession, Bag, RunningApp } from './support/app.js';
@@ -90,6 +90,31 @@ class StreamsController {
     await session.logout();
     session.set('n', 1);
     raw.end(' late');
+  }
+
+  @Get('remembers-at-full-length/:how')
+  async remembersAtFullLength(
+    @Session() session: AnySession,
+    @Res() response: any,
+    @Param('how') how: string,
+  ) {
+    const raw = rawResponse(response);
+    if (how === 'set') raw.setHeader('Content-Length', 6);
+    else raw.writeHead(200, { 'Content-Length': 6 });
+    raw.write('hé');
+    session.expireIn('30d');
+    raw.write('lö');
+    await gate('late').pass();
+    raw.end();
+  }
+
+  @Get('changes-while-held')
+  async changesWhileHeld(@Session() session: AnySession, @Res() response: any) {
+    session.set('n', 1);
+    rawResponse(response).end('done');
+    await gate('held').pass();
+    session.set('n', 2);
+    void gate('changed').pass();
   }
 
   @Get('rotates-late')
@@ -292,6 +317,41 @@ describe.each([...overHttp1, ...overHttp2])('responses in pieces: %s', (_title, 
     held.open();
     expect((await exchange.done).text).toBe('early late');
     expect(app.probe.value(client.handle, 'n')).toBe(2);
+  });
+
+  it.each(['set', 'given'])(
+    'with the last byte of the Content-Length all is saved, a new idle timeout too, before end(): %s',
+    async (how) => {
+      const client = app.client();
+      await client.get('/ways/store-of?do=write&n=1');
+      const { handle } = client;
+      let atEnd: unknown;
+      const exchange = client.open(`/streams/remembers-at-full-length/${how}`, {
+        atEnd: () => {
+          atEnd = app.probe.peek(handle)?.ttl;
+          gate('late').open();
+        },
+      });
+      expect((await exchange.done).text).toBe('hélö');
+      expect(atEnd).toBe(2_592_000_000);
+    },
+  );
+
+  it('what changes while an answer waits for the storage is saved before that answer is out', async () => {
+    const client = app.client();
+    await client.get('/ways/store-of?do=write&n=0');
+    const { handle } = client;
+    const update = app.probe.hold('update', { times: 1 });
+    let atEnd: unknown;
+    const exchange = client.open('/streams/changes-while-held', {
+      atEnd: () => (atEnd = app.probe.value(handle, 'n')),
+    });
+    await update.reached();
+    gate('held').open();
+    await gate('changed').reached();
+    update.open();
+    expect((await exchange.done).text).toBe('done');
+    expect(atEnd).toBe(2);
   });
 
   it('an id cannot be changed once the headers are out: a clear error, and the old one works on (S18)', async () => {

@@ -41,6 +41,18 @@ describe.each(kinds)('one session object, several things at once: %s', (kind) =>
     expect((await loaded(bench, fresh.id)).toJSON()).toEqual({ a: 1, b: 2 });
   });
 
+  it('a save and a login of a new session make one record, of the user', async () => {
+    const fresh = await visitor(bench);
+    const before = await bench.store.count();
+    fresh.set('n', 1);
+    await Promise.all([fresh.save(), fresh.login('ada')]);
+    expect(await bench.store.count()).toBe(before + 1);
+    expect((await bench.store.listByUser('ada')).map(({ handle, data }) => ({ handle, data }))).toEqual([
+      { handle: fresh.handle, data: { n: 1 } },
+    ]);
+    expect((await loaded(bench, fresh.id)).userId).toBe('ada');
+  });
+
   it('two rotations leave one live id, and the object has it (S14)', async () => {
     await Promise.all([session.regenerate(), session.regenerate()]);
     expect(await bench.store.load(old)).toBeUndefined();
@@ -199,10 +211,32 @@ describe.each(kinds)('one session object, several things at once: %s', (kind) =>
     expect(expiresAt.getTime() - Date.now()).toBeGreaterThan(29 * 86_400_000);
   });
 
-  it('keys of the library cannot be made by a tap: a clear error, or the application’s own (S48)', async () => {
+  it('a tap can make any key of the application’s own (S48)', async () => {
     await session.tap((data) => void Object.assign(data, JSON.parse('{"constructor":1,"toString":2}')));
     expect((await loaded(bench, old)).toJSON()).toEqual({ n: 1, constructor: 1, toString: 2 });
   });
+
+  it.each<[key: string]>([['~flash:1'], ['__proto__']])(
+    'the key %s, which is none of the application’s, is a clear error in every way to set it (S48)',
+    async (key) => {
+      const poisoned = () => Object.fromEntries([['ok', 1]].concat([[key, [['a', 1]]] as never])) as object;
+      const message = expect.stringContaining(`"${key}" cannot be`);
+      const ways: (() => unknown)[] = [
+        () => session.set(key, [['a', 1]]),
+        () =>
+          session.tap(
+            (data) => void Object.defineProperties(data, Object.getOwnPropertyDescriptors(poisoned())),
+          ),
+        () => bench.store.create({ data: poisoned() }),
+      ];
+      for (const way of ways) expect(await failureOf(way)).toMatchObject({ code: 'ERR_SESSION', message });
+      expect(await bench.store.count()).toBe(1);
+      await session.save();
+      const again = await loaded(bench, old);
+      expect(again.toJSON()).toEqual({ n: 1 });
+      expect(again.flashed('a')).toBeUndefined();
+    },
+  );
 
   it('what is done with data after the tap has ended changes nothing', async () => {
     let kept: any;

@@ -1,8 +1,8 @@
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { HttpException } from '@nestjs/common';
-import { MemoryStorage, SessionStorageError } from '../../src/index.js';
-import type { SessionEvent, SessionEventType } from '../../src/index.js';
+import { MemoryStorage, SessionGoneError, SessionStorageError } from '../../src/index.js';
+import type { SessionEvent, SessionEventType, SessionRecord } from '../../src/index.js';
 import { freezeTime, passTime, unfreezeTime } from '../http/support/clock.js';
 import { Gate } from '../http/support/gate.js';
 import { FAULT, type Method } from '../http/support/storages.js';
@@ -19,6 +19,16 @@ import {
   storageOf,
   visitor,
 } from './support/bench.js';
+
+/** Hands out records that are not of the contract's shape. */
+class DamagedStorage extends MemoryStorage {
+  damage: object | undefined;
+
+  override read(handle: string): SessionRecord | undefined {
+    const record = super.read(handle);
+    return record && ({ ...record, ...this.damage } as SessionRecord);
+  }
+}
 
 describe.each(kinds)('events: %s', (kind) => {
   let bench: Bench;
@@ -148,6 +158,38 @@ describe.each(kinds)('events: %s', (kind) => {
     await bench.storage.update(handle, { set: { n: '{' } });
     (await loaded(bench, id)).get('n');
     expect(of('corrupt')).toMatchObject([{ type: 'corrupt', handle, at: new Date() }]);
+  });
+
+  it.each<[damaged: string, damage: object]>([
+    ['proof', { proof: undefined }],
+    ['deadline', { expiresAt: '2030-01-01' }],
+    ['start', { createdAt: undefined }],
+    ['data', { data: null }],
+  ])(
+    'corrupt, when the %s of a record is damaged: it counts as absent, for who holds it too (S49)',
+    async (_what, damage) => {
+      const storage = new DamagedStorage();
+      bench = await open(kind, {}, storageOf(kind, storage));
+      const session = await bench.store.create({ data: { n: 1 } });
+      const { id, handle } = session;
+      storage.damage = damage;
+      expect(await bench.store.load(id)).toBeUndefined();
+      expect((await visitor(bench, `sid=${id}`)).isNew).toBe(true);
+      expect(await bench.store.destroy(id)).toBe(false);
+      expect(of('corrupt')).toMatchObject([{ handle }, { handle }, { handle }]);
+      expect(await failureOf(() => session.tap(() => undefined))).toBeInstanceOf(SessionGoneError);
+      expect(of('corrupt')).toHaveLength(4);
+    },
+  );
+
+  it('a name that every object has is not there, and no codec gets what it is (S48)', async () => {
+    const codec = { encode: String, decode: (text: string) => text };
+    bench = await open(kind, { codec });
+    for (const session of [await visitor(bench), await bench.store.create({ data: { n: 1 } })]) {
+      for (const key of ['constructor', 'toString', 'hasOwnProperty', 'valueOf.name']) {
+        expect([session.get(key), session.has(key), session.remove(key)]).toEqual([undefined, false, false]);
+      }
+    }
   });
 
   it('a whole life: every event has a type and a time, and none an id, secret or proof (S5, S50)', async () => {

@@ -111,14 +111,13 @@ describe.each(kinds)('flashes: %s', (kind) => {
   });
 
   it('one that another flashes while a request runs waits for the next, whatever the request does', async () => {
-    const session = await bench.store.create({ data: { n: 1 } });
-    const running = await visitor(bench, `sid=${session.id}`);
+    const running = await nextRequest();
     session.flash('notice', 'for the next');
     await session.save();
-    await running.tap((data) => void data['n']++);
+    await running.tap((data) => void data.n++);
     await running.save();
     expect(running.flashed('notice')).toBeUndefined();
-    expect((await visitor(bench, `sid=${session.id}`)).flashed('notice')).toBe('for the next');
+    expect((await nextRequest()).flashed('notice')).toBe('for the next');
   });
 
   it('two flashes of one key: the last counts', async () => {

@@ -1,5 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { SessionConflictError, SessionError, SessionGoneError, SessionStorageError } from '../../src/index.js';
+import {
+  SessionConflictError,
+  SessionError,
+  SessionGoneError,
+  SessionStorageError,
+} from '../../src/index.js';
 import { freezeTime, passTime, unfreezeTime } from '../http/support/clock.js';
 import {
   type AnySession,

@@ -418,6 +418,12 @@ describe.each(kinds)('keys and paths of a session: %s', (kind) => {
   );
 
   const poisoned = ['__proto__', 'constructor', 'prototype'];
+  /** What every object or list has. */
+  const methods = [Object.prototype, Array.prototype].flatMap((prototype) =>
+    Object.getOwnPropertyNames(prototype)
+      .map((name) => [name, Object.getOwnPropertyDescriptor(prototype, name)!.value as object] as const)
+      .filter(([, value]) => typeof value === 'function'),
+  );
 
   it.each([
     ...poisoned,
@@ -427,6 +433,10 @@ describe.each(kinds)('keys and paths of a session: %s', (kind) => {
     'a.constructor.prototype.polluted',
     'list[0].__proto__.polluted',
     'prototype.polluted',
+    'a.toString.polluted',
+    'list[0].valueOf.polluted',
+    'list.map.polluted',
+    'hasOwnProperty.polluted',
   ])('the path %s reaches no prototype, whatever is done with it (S48)', async (path) => {
     const { id } = await bench.store.create({ data: { a: {}, list: [{}] } });
     const session = await loaded(bench, id);
@@ -449,6 +459,7 @@ describe.each(kinds)('keys and paths of a session: %s', (kind) => {
     expect(plain.polluted).toBeUndefined();
     expect((Object as unknown as Bag).polluted).toBeUndefined();
     expect(plain.constructor).toBe(Object);
+    for (const [name, method] of methods) expect([name, Object.keys(method)]).toEqual([name, []]);
     expect(typeof Object.prototype.hasOwnProperty).toBe('function');
   });
 

@@ -6,7 +6,7 @@ import { NestFactory } from '@nestjs/core';
 import { Redis } from 'ioredis';
 import { createClient } from 'redis';
 
-const { directory, port, prefix, client: kind = 'ioredis', lock } = JSON.parse(process.argv[2]);
+const { directory, port, prefix, client: kind } = JSON.parse(process.argv[2]);
 const load = (file) => import(pathToFileURL(`${directory}/${file}`).href);
 const { SessionModule, SessionStore } = await load('index.js');
 const { RedisStorage } = await load('storage/redis/index.js');
@@ -18,12 +18,17 @@ const client =
 
 class NodeModule {}
 const storage = new RedisStorage(client, { prefix });
-Module({ imports: [SessionModule.forRoot({ storage, lock, purge: false })] })(NodeModule);
+Module({ imports: [SessionModule.forRoot({ storage, purge: false })] })(NodeModule);
 const app = await NestFactory.createApplicationContext(NodeModule, { logger: false });
 const store = app.get(SessionStore);
 const told = new Map();
 
 const orders = {
+  /** How long this node waits for a lock and holds it, in milliseconds: starting another takes a second. */
+  async configure(lock) {
+    Object.assign(store.lifecycle.settings.lock, { wait: 30_000, hold: 30_000 }, lock);
+    return {};
+  },
   /** Counts up, `times` times, one tap after another, or so many at a time. */
   async increment({ id, times, atOnce = 1 }) {
     let ran = 0;

@@ -7,8 +7,8 @@ export interface NodeOptions {
   readonly directory: string;
   readonly port: number;
   readonly prefix: string;
-  readonly client?: string;
-  readonly lock?: { readonly wait?: number; readonly hold?: number };
+  /** The package of its client. */
+  readonly client: string;
 }
 
 /** Another process with the library. */
