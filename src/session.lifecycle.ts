@@ -162,6 +162,10 @@ export class SessionLifecycle {
     lease = state.lease,
   ): Awaitable<void> {
     this.checkSize(state, values);
+    // The absolute deadline may have come while this object was held; who knows, unless somebody logged in again (S20).
+    if (Date.now() >= (state.authenticatedAt ?? state.createdAt) + this.settings.absoluteTtl) {
+      return after(this.catchUp(state), (record) => record && this.write(state, values, touches, lease));
+    }
     if (touches) state.useNoted = true;
     return this.during(state, this.tryWrite(state, values, touches, lease, MAX_TRIES));
   }

@@ -110,7 +110,7 @@ export class RequestSession implements Carried {
   }
 
   get wasUsed(): boolean {
-    return !this.failed && (this.state === undefined || this.state.values.wasUsed);
+    return !this.failed && (!this.state || this.state.ttlChanged || this.state.values.wasUsed);
   }
 
   /**

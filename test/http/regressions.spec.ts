@@ -166,6 +166,53 @@ describe.each(['express', 'fastify'])('%s', (platform) => {
   });
 });
 
+describe('a locked route that holds the session for too long (S54)', () => {
+  let mayEnd = () => {};
+  let ended = new Promise<void>(() => {});
+  let entered = () => {};
+
+  @Controller()
+  class Late {
+    @Get('start') start(@Session() session: AnySession) {
+      session.set('n', 0);
+      return 'started';
+    }
+    @Get('write') @SessionLock() async write(@Session() session: AnySession) {
+      entered();
+      await ended;
+      session.set('late', true);
+      return 'written';
+    }
+    @Get('rotate') @SessionLock() async rotate(@Session() session: AnySession) {
+      entered();
+      await ended;
+      await session.regenerate();
+      return 'rotated';
+    }
+    @Get('next') @SessionLock() next(@Session() session: AnySession) {
+      session.set('n', 1);
+      return 'next';
+    }
+  }
+
+  it.each(['write', 'rotate'])('cannot %s any more once another one has it', async (path) => {
+    ended = new Promise<void>((resolve) => (mayEnd = resolve));
+    const storage = new MemoryStorage();
+    const url = await start('fastify', Late, { storage, lock: { hold: 0.05 } });
+    const cookie = cookieOf(await fetch(`${url}/start`));
+    const store = apps[0]!.get<SessionStore>(SessionStore);
+    const inside = new Promise<void>((resolve) => (entered = resolve));
+    const late = fetch(`${url}/${path}`, { headers: { cookie } });
+    await inside;
+    const nextReply = await fetch(`${url}/next`, { headers: { cookie } });
+    expect(await nextReply.text()).toBe('next');
+    mayEnd();
+    expect((await late).status).toBe(500);
+    const session = await store.load(cookie.slice('sid='.length));
+    expect(session!.toJSON()).toEqual({ n: 1 });
+  });
+});
+
 describe('middleware that wraps the response', () => {
   @Controller()
   class Logins {
