@@ -2,6 +2,7 @@
 export default {
   testEnvironment: 'node',
   testTimeout: 20_000,
+  setupFilesAfterEnv: ['<rootDir>/test/setup.ts'],
   // Two processes that start anew when they have grown: one that runs every file keeps the modules of all of them.
   maxWorkers: 2,
   workerIdleMemoryLimit: '1GB',
