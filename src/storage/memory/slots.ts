@@ -38,7 +38,10 @@ export class Int32Column implements Column {
   }
 }
 
-/** A few numbers of any size for every slot. */
+/**
+ * A few numbers of any size for every slot. The twin of {@link Int32Column}, and no common class, so that V8 meets one kind
+ * of array in each: this is on the way of every request.
+ */
 export class Float64Column implements Column {
   private readonly pages: (Float64Array | undefined)[] = [];
 
