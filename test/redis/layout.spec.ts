@@ -213,6 +213,18 @@ describeWithServer('the layout in Redis', () => {
       expect(await commands(() => storage.purgeExpired(10) as Promise<number>)).toEqual({});
     });
 
+    it('one write to the connection for all that is asked for at once', async () => {
+      const handles = Array.from({ length: 10 }, newHandle);
+      await storage.read(handles[0]);
+      const alone = jest.spyOn(redis.stream, '_write');
+      const together = jest.spyOn(redis.stream as unknown as Required<typeof redis.stream>, '_writev');
+      const answers = await Promise.all(handles.map((handle) => storage.read(handle)));
+      expect(answers).toEqual(handles.map(() => undefined));
+      expect([alone.mock.calls.length, together.mock.calls.length]).toEqual([0, 1]);
+      // Nothing is held back for good: the client still serves its owner.
+      expect(await redis.ping()).toBe('PONG');
+    });
+
     it('scripts that a server forgot', async () => {
       const record = newRecord({ userId: 'ada' });
       await redis.script('FLUSH');

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers';
 import { SessionOptionsError } from '../../session.errors.js';
 import { ReadyGate } from './ready-gate.js';
 import {
@@ -18,6 +19,8 @@ export interface IoredisClient {
   readonly status: string;
   readonly isCluster?: boolean;
   readonly options: object;
+  /** The connection; a Cluster has none of its own. */
+  readonly stream?: Corkable | null;
   connect(): Promise<unknown>;
   disconnect(): void;
   duplicate(...overrides: any[]): any;
@@ -25,6 +28,12 @@ export interface IoredisClient {
   sendCommand(command: any): any;
   on(event: string, listener: (...args: any[]) => void): unknown;
   off(event: string, listener: (...args: any[]) => void): unknown;
+}
+
+/** A connection whose writes can be held back, to go out as one. */
+interface Corkable {
+  cork(): void;
+  uncork(): void;
 }
 
 interface IoredisCluster extends IoredisClient {
@@ -68,6 +77,11 @@ export class IoredisPort implements RedisPort {
   private readonly gate = new ReadyGate();
   private readonly onReady: () => void;
   private abandoned = new Set<IoredisCommand>();
+  private corked: Corkable | undefined;
+  private readonly uncork = () => {
+    this.corked?.uncork();
+    this.corked = undefined;
+  };
 
   /**
    * @param timeout longest time of a command in milliseconds
@@ -145,6 +159,7 @@ export class IoredisPort implements RedisPort {
 
   private sendNow(to: IoredisClient, name: string, args: readonly string[], timeout: number): Promise<Reply> {
     if (this.abandoned.size >= MAX_ABANDONED) return Promise.reject(tooManyAbandoned());
+    this.gather(to);
     const command = new this.Command(name, args, TEXT);
     command.setTimeout(timeout);
     // Not the command's own promise: where somebody traces commands, this is another one that may reject.
@@ -153,6 +168,17 @@ export class IoredisPort implements RedisPort {
       this.abandon(command);
       throw noAnswer(this.timeout);
     });
+  }
+
+  /**
+   * Lets all that is sent while the event loop deals with what has arrived go out in one write. ioredis by itself
+   * makes a system call of each command, which costs more than the rest of it.
+   */
+  private gather({ stream }: IoredisClient): void {
+    if (this.corked || !stream) return;
+    this.corked = stream;
+    stream.cork();
+    setImmediate(this.uncork);
   }
 
   /**
