@@ -101,7 +101,7 @@ export class SessionExclusive {
     if (state.handle !== handle) throw new SessionGoneError(handle);
     const change = draft.settle();
     // A request's commit writes the touch, and renews the cookie with it.
-    const touches = !state.carried && this.lifecycle.isTouchDue(state);
+    const touches = !state.carrier && this.lifecycle.isTouchDue(state);
     if (state.status === 'new') {
       if (change) await this.lifecycle.insert(state, change);
     } else if (change || touches) {

@@ -77,7 +77,7 @@ export class SessionLifecycle {
   commit(state: SessionState): Awaitable<void> {
     if (state.writing) return state.writing.then(() => this.commit(state));
     if (state.status === 'gone') return;
-    const change = state.values.mayDiffer ? state.values.collect(state.carried) : undefined;
+    const change = state.values.mayDiffer ? state.values.collect(state.carrier !== undefined) : undefined;
     if (state.status === 'new') return change && this.insert(state, change);
     if (change || state.ttlChanged) return this.write(state, change, this.isTouchDue(state));
     if (this.isTouchDue(state)) return this.touch(state);
@@ -104,7 +104,7 @@ export class SessionLifecycle {
    * @param ownId the id is the caller's, so that a taken one is an error; else another one is made
    */
   insert(state: SessionState, change?: ValueChange, ownId = false): Awaitable<void> {
-    if (state.sealed) {
+    if (state.carrier?.sealed) {
       this.events.warnOnce(
         'A session was written to for the first time after the headers had gone out: nothing was stored',
       );
@@ -212,7 +212,7 @@ export class SessionLifecycle {
     state.touchedAt = change.touchedAt;
     state.expiresAt = change.expiresAt!;
     if (change.ttl === state.ttl) state.ttlChanged = false;
-    const renews = state.carried && this.settings.cookie.persistent && !state.rotatedElsewhere;
+    const renews = state.carrier && this.settings.cookie.persistent && !state.rotatedElsewhere;
     if (renews && state.cookieDue === 'none') state.cookieDue = 'renew';
   }
 
@@ -233,7 +233,7 @@ export class SessionLifecycle {
   /** Whether the use of the session is to be written now. */
   isTouchDue(state: SessionState): boolean {
     if (state.ttlChanged) return true;
-    return !(state.carried && state.useNoted) && state.touchDue(this.settings, Date.now());
+    return !(state.carrier && state.useNoted) && state.touchDue(this.settings, Date.now());
   }
 
   // ── end ────────────────────────────────────────────────────────────────────────────────────────────
@@ -262,9 +262,8 @@ export class SessionLifecycle {
     Object.assign(state, {
       ...this.begin(),
       cookieDue: state.cookieDue,
-      carried: state.carried,
+      carrier: state.carrier,
       cameByCookie: state.cameByCookie,
-      sealed: state.sealed,
     });
   }
 

@@ -74,7 +74,7 @@ export class SessionRotation {
   private async tryRotate(state: SessionState, binding: Binding, secret: string): Promise<boolean> {
     const handle = state.handle!;
     for (let tries = 0; tries < MAX_TRIES && !state.rotatedElsewhere; tries++) {
-      const values = state.values.collect(state.carried);
+      const values = state.values.collect(state.carrier !== undefined);
       this.lifecycle.checkSize(state, values);
       const now = Date.now();
       const ttl = binding.ttl ?? state.ttl;
@@ -148,7 +148,7 @@ export class SessionRotation {
   }
 
   private refuseSealed(state: SessionState, what: string): void {
-    if (!state.sealed) return;
+    if (!state.carrier?.sealed) return;
     throw new SessionError(
       `${what} must be called before the headers go out: the client could not be told its new id.`,
     );

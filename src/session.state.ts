@@ -13,6 +13,12 @@ export type SessionStatus = 'new' | 'stored' | 'gone';
 /** What the response has to tell the browser: nothing, the id (again), or to forget it. */
 export type CookieDue = 'none' | 'issue' | 'renew' | 'clear';
 
+/** The request that a session came with. */
+export interface SessionCarrier {
+  /** The headers are out: no cookie can be set any more. */
+  readonly sealed: boolean;
+}
+
 /** What one holder knows of one session. `Session` shows it, `SessionLifecycle` changes it. */
 export class SessionState {
   status: SessionStatus = 'new';
@@ -34,14 +40,12 @@ export class SessionState {
   values: SessionValues;
 
   cookieDue: CookieDue = 'none';
-  /** A request carries this session: it renews the cookie, and ends the flashes of the request before. */
-  carried = false;
+  /** What carries this session to the client: it renews the cookie, and ends the flashes of the request before. */
+  carrier: SessionCarrier | undefined;
   /** The client sent this session's id with this request. */
   cameByCookie = false;
   /** This request's use is written, or could not be: once is enough. */
   useNoted = false;
-  /** The headers are out: no cookie can be set any more. */
-  sealed = false;
   /** Somebody else rotated the session: the id known here is dead. */
   rotatedElsewhere = false;
   /** Token of the lease that the writes of this holder depend on (`@SessionLock`). */

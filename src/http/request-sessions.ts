@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type IncomingMessage, ServerResponse } from 'node:http';
 import { inspect } from 'node:util';
 import { type ArgumentsHost, Injectable, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
@@ -6,13 +6,13 @@ import { after, isThenable } from '../awaitable.js';
 import type { SessionEngine } from '../session.engine.js';
 import { SessionError, SessionStorageError } from '../session.errors.js';
 import { Session } from '../session.js';
-import type { SessionState } from '../session.state.js';
+import type { SessionCarrier, SessionState } from '../session.state.js';
 import { SessionStore, type SessionsOfRequests, type SessionTarget } from '../session.store.js';
 import type { Awaitable } from '../storage/session-storage.js';
 import type { HeaderEdits } from './response-headers.js';
 import { type Carried, carriedBy, hangNet, prepareResponses } from './response-hooks.js';
 import type { ResponseNet } from './response-net.js';
-import { type CookieRequest, SessionCookie } from './session.cookie.js';
+import { type CookieRequest, rawOf, SessionCookie } from './session.cookie.js';
 
 /** A platform's response, or Node's own. */
 type AnyResponse = ServerResponse | { readonly raw: ServerResponse };
@@ -41,10 +41,8 @@ export class RequestSessions implements SessionsOfRequests, OnModuleInit {
     const raw = rawOf(request);
     let carried = carriedBy(raw) as RequestSession | undefined;
     if (!carried) {
-      const answer = response === undefined ? responseOf(raw) : 'raw' in response ? response.raw : response;
       carried = new RequestSession(this.engine, this.cookie, request);
-      if (answer.headersSent) carried.seal();
-      hangNet(raw, answer, carried);
+      hangNet(raw, response === undefined ? responseOf(raw) : rawResponseOf(response), carried);
     } else if (carried.engine !== this.engine) {
       throw new SessionError(
         'This request has a session of another SessionModule already: one request, one module.',
@@ -67,7 +65,7 @@ export class RequestSessions implements SessionsOfRequests, OnModuleInit {
 }
 
 /** The session of one request, and what has to happen to it when the response goes out. */
-export class RequestSession implements Carried {
+export class RequestSession implements Carried, SessionCarrier {
   /** Undefined until it is loaded. */
   state: SessionState | undefined;
   session: Session<any> | undefined;
@@ -76,7 +74,6 @@ export class RequestSession implements Carried {
   private loading: PromiseLike<this> | undefined;
   private committing: PromiseLike<void> | undefined;
   private failed = false;
-  private sealed = false;
 
   constructor(
     readonly engine: SessionEngine,
@@ -90,8 +87,7 @@ export class RequestSession implements Carried {
     if (this.loading) return this.loading;
     const found = after(this.find(), (live) => {
       const state = live ?? this.engine.lifecycle.begin();
-      state.carried = true;
-      state.sealed = this.sealed;
+      state.carrier = this;
       state.cameByCookie = live !== undefined;
       this.state = state;
       this.session = new Session(state, this.engine);
@@ -107,6 +103,10 @@ export class RequestSession implements Carried {
   /** Where a request is logged with all that hangs on it, no id shows (S50). */
   [inspect.custom](): string {
     return 'RequestSession';
+  }
+
+  get sealed(): boolean {
+    return this.net!.sealed;
   }
 
   get wasUsed(): boolean {
@@ -138,11 +138,6 @@ export class RequestSession implements Carried {
 
   headers(): HeaderEdits {
     return { cookie: this.cookieText() };
-  }
-
-  seal(): void {
-    this.sealed = true;
-    if (this.state) this.state.sealed = true;
   }
 
   report(error: unknown): number {
@@ -260,6 +255,7 @@ export function sessionOfRequest(request: CookieRequest): Session<any> | undefin
   return (carriedBy(rawOf(request)) as RequestSession | undefined)?.session;
 }
 
-function rawOf(request: CookieRequest): IncomingMessage {
-  return 'raw' in request ? request.raw : request;
+function rawResponseOf(response: AnyResponse): ServerResponse {
+  if (response instanceof ServerResponse) return response;
+  return 'raw' in response ? response.raw : response;
 }

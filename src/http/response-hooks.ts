@@ -29,7 +29,7 @@ export function carriedBy(request: IncomingMessage): Carried | undefined {
  * are on that prototype instead, which Express has for the purpose. Elsewhere they go on the response.
  */
 export function hangNet(request: IncomingMessage, response: ServerResponse, carried: Carried): void {
-  const shared = prepared.get(sharedPrototype(response) ?? response);
+  const shared = prepared.get(Object.getPrototypeOf(response));
   if (shared) {
     carried.net = new ResponseNet(response, carried, shared);
     carried.netIsShared = true;
@@ -63,15 +63,6 @@ export function prepareResponses(application: unknown): void {
     };
     Object.defineProperty(prototype, method, { value, writable: true, configurable: true });
   }
-}
-
-/** The prototype that all responses of an application share, apart from their class's own: `app.response`. */
-function sharedPrototype(response: ServerResponse): object | undefined {
-  const own: unknown = response.constructor.prototype;
-  for (let at: object = Object.getPrototypeOf(response); at !== own && at; at = Object.getPrototypeOf(at)) {
-    if (prepared.has(at)) return at;
-  }
-  return undefined;
 }
 
 /** Functions that all responses share, so that a request makes no closures. */

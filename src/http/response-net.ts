@@ -17,8 +17,6 @@ export interface Outgoing {
   readonly wasUsed: boolean;
   /** What the session adds to the headers that go out now. */
   headers(): HeaderEdits;
-  /** The headers are out. */
-  seal(): void;
   /** Logs why the answer cannot go out as it is, and says which status the client gets instead. */
   report(error: unknown): number;
 }
@@ -43,6 +41,8 @@ export class ResponseNet {
   /** What is called now comes from the platform's own methods, or from here. */
   private inside = false;
   private ended = false;
+  /** The headers went out through here. */
+  private headersOut = false;
   /** Another answer went out: what the application still sends goes nowhere. */
   private replaced = false;
   private sentHeaders: GivenHeaders;
@@ -56,6 +56,12 @@ export class ResponseNet {
     private readonly natives: Natives,
   ) {}
 
+  /** Whether the headers are out. */
+  get sealed(): boolean {
+    // While calls are held, the response only pretends.
+    return this.headersOut || (!this.queue && this.response.headersSent);
+  }
+
   /** A call of the application: made at once, later, or never. */
   pass(method: Method, args: unknown[]): unknown {
     if (this.inside) return this.make(method, args);
@@ -65,6 +71,7 @@ export class ResponseNet {
       try {
         const settling = this.outgoing.settle();
         if (isThenable(settling)) {
+          this.headersOut = this.sealed;
           this.queue = [];
           this.wait(settling);
           return this.hold(method, args);
@@ -109,13 +116,11 @@ export class ResponseNet {
     try {
       if (method !== 'writeHead') return this.natives[method].apply(response, args);
       const given = headersIn(args);
-      const headers = response.headersSent
-        ? given
-        : addSessionHeaders(response, given, this.outgoing.headers());
+      const headers = this.headersOut ? given : addSessionHeaders(response, given, this.outgoing.headers());
       this.sentHeaders = headers;
       if (headers !== given) args[headersAt(args)] = headers;
       const result = this.natives.writeHead.apply(response, args);
-      this.outgoing.seal();
+      this.headersOut = true;
       return result;
     } finally {
       this.inside = wasInside;

@@ -172,8 +172,9 @@ export class MemoryStorage extends SessionStorage {
 
   private changeBody(slot: number, change: SessionChange): void {
     const { set, remove, proof, userId, authenticatedAt, ttl } = change;
-    const named = [set, remove, proof, userId, authenticatedAt, ttl];
-    if (named.every((field) => field === undefined)) return;
+    const onlyData =
+      proof === undefined && userId === undefined && authenticatedAt === undefined && ttl === undefined;
+    if (onlyData && !remove?.length && (!set || this.bodies.patch(slot, set))) return;
     const body = this.bodies.read(slot);
     const rebound = userId !== undefined && userId !== body.userId;
     if (rebound) this.users.remove(slot);
@@ -269,8 +270,8 @@ function changed(
   remove: SessionChange['remove'] = [],
 ): SessionRecord['data'] {
   const result: Record<string, string> = new Data();
-  const removed = new Set(remove);
-  for (const key of Object.keys(data)) if (!removed.has(key)) result[key] = data[key];
+  const removed = remove.length > 0 ? new Set(remove) : undefined;
+  for (const key of Object.keys(data)) if (!removed?.has(key)) result[key] = data[key];
   for (const key of Object.keys(set)) result[key] = set[key];
   return result;
 }

@@ -351,6 +351,12 @@ describe('the memory of a MemoryStorage', () => {
     expect(storage.count()).toBe(2);
   });
 
+  it('takes what separates fields for a new value too', () => {
+    storage.create(record('a', time + HOUR, { data: { first: '1', second: '2' } }));
+    storage.update('a', { set: { first: 'x\u001fy' } });
+    expect(storage.read('a')?.data).toEqual({ first: 'x\u001fy', second: '2' });
+  });
+
   it('tells no keys from one empty key', () => {
     for (const [name, data] of Object.entries<Record<string, string>>({
       none: {},
@@ -365,7 +371,9 @@ describe('the memory of a MemoryStorage', () => {
   it('does not let a reader change what is stored', () => {
     storage.create(record('small'));
     storage.create(record('big', time + HOUR, { data: { text: 'x'.repeat(5_000) } }));
-    for (const handle of ['small', 'big']) {
+    storage.create(record('grown', time + HOUR, { data: { text: 'x' } }));
+    storage.update('grown', { set: { text: 'x'.repeat(5_000) } });
+    for (const handle of ['small', 'big', 'grown']) {
       const before = storage.read(handle);
       const data = storage.read(handle)!.data as Record<string, string>;
       expect(Reflect.set(data, 'added', '1')).toBe(handle === 'small');

@@ -17,6 +17,9 @@ const SMALL = 1_024;
 /** Tells a user id that is there, the empty one included, from none. */
 const PRESENT = '=';
 
+/** How many fields of a text come before the values of its keys. */
+const OWN_FIELDS = 5;
+
 /**
  * The bodies of all sessions. A small one is one flat string of its fields, and its keys are shared with
  * all sessions that have the same: a string costs 16 bytes before its first character, an object of five
@@ -72,6 +75,21 @@ export class SessionBodies implements Column {
       text === undefined || layout === undefined ? detached(body, keys, this.stored(slot)) : text;
     if (before) this.layouts.leave(before);
     this.put(slot, stored, layout);
+  }
+
+  /** Sets values of keys that a small session has already, as most writes do; of any other write nothing, and false. */
+  patch(slot: number, set: SessionBody['data']): boolean {
+    let text = this.stored(slot);
+    if (typeof text !== 'string') return false;
+    const layout = this.layoutOf(slot)!;
+    for (const key of Object.keys(set)) {
+      const at = layout.keys.indexOf(key);
+      if (at === -1 || set[key].includes(SEPARATOR)) return false;
+      text = withField(text, OWN_FIELDS + at, set[key]);
+    }
+    if (text.length >= SMALL) return false;
+    this.put(slot, text, layout);
+    return true;
   }
 
   clear(slot: number): void {
@@ -133,6 +151,13 @@ function unpack(text: string, { keys }: Layout): SessionBody {
     ttl: ttlEnd === loginEnd + 1 ? undefined : Number(text.slice(loginEnd + 1, ttlEnd)),
     data,
   };
+}
+
+/** The text with another value in the place of its field number `at`, as one flat string. */
+function withField(text: string, at: number, value: string): string {
+  let start = 0;
+  for (let i = 0; i < at; i++) start = text.indexOf(SEPARATOR, start) + 1;
+  return [text.slice(0, start), value, text.slice(endOfField(text, start))].join('');
 }
 
 function endOfField(text: string, start: number): number {
