@@ -11,18 +11,24 @@ export type GivenHeaders = OutgoingHttpHeaders | readonly unknown[] | undefined;
 
 type HeaderValue = number | string | string[];
 
+/** The platform's own methods for the headers of a response. */
+export type HeaderMethods = Pick<ServerResponse, 'getHeader' | 'setHeader'>;
+
 /**
  * Adds a session's headers to what goes out, whether it was set on the response or comes as an argument of
  * `writeHead`, which would overwrite it. Doing it twice changes nothing.
  *
+ * @param methods where those of the response come from: on Express, where looking them up is slow, `Vary`, which every
+ *   response gets, takes them from here
  * @returns the headers for `writeHead`; what was given is not changed, as it may be shared by many responses
  */
 export function addSessionHeaders(
   response: ServerResponse,
   given: GivenHeaders,
   { cookie }: HeaderEdits,
+  methods: HeaderMethods,
 ): GivenHeaders {
-  const headers = withSessionHeader(response, asObject(given), 'Vary', withCookie);
+  const headers = withSessionHeader(response, asObject(given), 'Vary', withCookie, methods);
   if (cookie === undefined) return headers;
   const withCookies = withSessionHeader(response, headers, 'Set-Cookie', (value) => {
     const cookies = value === undefined ? [] : Array.isArray(value) ? value : [String(value)];
@@ -37,9 +43,10 @@ function withSessionHeader(
   headers: OutgoingHttpHeaders | undefined,
   name: 'Vary' | 'Set-Cookie' | 'Cache-Control',
   change: (value: HeaderValue | undefined) => HeaderValue,
+  { getHeader, setHeader }: HeaderMethods = response,
 ): OutgoingHttpHeaders | undefined {
   const key = headers && keyOf(headers, name);
-  const before = (key && headers[key]) ?? response.getHeader(name);
+  const before = (key && headers[key]) ?? getHeader.call(response, name);
   const after = change(before);
   if (after === before) return headers;
   if (headers) {
@@ -47,7 +54,7 @@ function withSessionHeader(
     copy[key ?? name] = after;
     return copy;
   }
-  response.setHeader(name, after);
+  setHeader.call(response, name, after);
   return undefined;
 }
 

@@ -25,24 +25,36 @@ export function carriedBy(request: IncomingMessage): Carried | undefined {
  * Puts a net on a response, so that the session is saved and its headers are added however it is sent.
  *
  * Express changes the prototype of every response to `app.response`. V8 then gives each its own hidden class
- * with every property that is added, and forgets what it knew of it: four methods cost 10 µs. So the methods
- * are on that prototype instead, which Express has for the purpose. Elsewhere they go on the response.
+ * with every property that is added, and forgets what it knew of it: four methods cost 10 µs, and each method that
+ * is looked up costs one. So the methods are on that prototype instead, which Express has for the purpose, and
+ * those of the platform are looked up there once. Elsewhere they go on the response.
  */
 export function hangNet(request: IncomingMessage, response: ServerResponse, carried: Carried): void {
   const shared = prepared.get(Object.getPrototypeOf(response));
+  const natives = shared ?? nativesOf(response);
+  carried.net = new ResponseNet(response, carried, natives);
   if (shared) {
-    carried.net = new ResponseNet(response, carried, shared);
     carried.netIsShared = true;
   } else {
-    const { writeHead, write, end, flushHeaders } = response;
-    carried.net = new ResponseNet(response, carried, { writeHead, write, end, flushHeaders });
     response.writeHead = hooks.writeHead as ServerResponse['writeHead'];
     response.write = hooks.write as ServerResponse['write'];
     response.end = hooks.end as ServerResponse['end'];
     response.flushHeaders = hooks.flushHeaders as ServerResponse['flushHeaders'];
   }
   (request as CarryingRequest)[CARRIED] = carried;
-  response.on('close', onClose);
+  natives.on.call(response, 'close', onClose);
+}
+
+function nativesOf({
+  writeHead,
+  write,
+  end,
+  flushHeaders,
+  getHeader,
+  setHeader,
+  on,
+}: ServerResponse): Natives {
+  return { writeHead, write, end, flushHeaders, getHeader, setHeader, on };
 }
 
 /** What stood on a prepared prototype before. */
@@ -52,9 +64,8 @@ const prepared = new WeakMap<object, Natives>();
 export function prepareResponses(application: unknown): void {
   const prototype = (application as { response?: object } | undefined)?.response;
   if (typeof prototype !== 'object' || prototype === null || prepared.has(prototype)) return;
-  const { writeHead, write, end, flushHeaders } = prototype as ServerResponse;
-  if (![writeHead, write, end, flushHeaders].every((method) => typeof method === 'function')) return;
-  const natives: Natives = { writeHead, write, end, flushHeaders };
+  const natives = nativesOf(prototype as ServerResponse);
+  if (!Object.values(natives).every((method) => typeof method === 'function')) return;
   prepared.set(prototype, natives);
   for (const method of ['writeHead', 'write', 'end', 'flushHeaders'] as const) {
     const value = function (this: ServerResponse, ...args: unknown[]): unknown {

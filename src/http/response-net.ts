@@ -7,6 +7,7 @@ import {
   dropBodyHeaders,
   type GivenHeaders,
   type HeaderEdits,
+  type HeaderMethods,
 } from './response-headers.js';
 
 /** Whom the net works for: the session of one request. */
@@ -23,7 +24,9 @@ export interface Outgoing {
 
 type Method = 'writeHead' | 'write' | 'end' | 'flushHeaders';
 /** The platform's own methods, which the net's stand before. */
-export type Natives = Record<Method, (...args: any[]) => unknown>;
+export type Natives = Record<Method, (...args: any[]) => unknown> &
+  HeaderMethods &
+  Pick<ServerResponse, 'on'>;
 
 /**
  * Stands between an application and its response: before the first byte leaves, the session is saved and
@@ -116,7 +119,9 @@ export class ResponseNet {
     try {
       if (method !== 'writeHead') return this.natives[method].apply(response, args);
       const given = headersIn(args);
-      const headers = this.headersOut ? given : addSessionHeaders(response, given, this.outgoing.headers());
+      const headers = this.headersOut
+        ? given
+        : addSessionHeaders(response, given, this.outgoing.headers(), this.natives);
       this.sentHeaders = headers;
       if (headers !== given) args[headersAt(args)] = headers;
       const result = this.natives.writeHead.apply(response, args);

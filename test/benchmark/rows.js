@@ -52,7 +52,7 @@ async function fastify(quick) {
     cellsOf(all, ['write', 'read']),
     scale(
       quick,
-      { generations: 2, rounds: 10, requests: 4000, warmUp: 10_000 },
+      { generations: 4, rounds: 8, requests: 3000, warmUp: 10_000 },
       { generations: 1, rounds: 6, requests: 1500, warmUp: 4000 },
     ),
   );
@@ -93,7 +93,7 @@ async function express(quick) {
     cellsOf(quick ? all.slice(0, 3) : all, ['write', 'read']),
     scale(
       quick,
-      { generations: 2, rounds: 12, requests: 2500, warmUp: 8000 },
+      { generations: 4, rounds: 8, requests: 2000, warmUp: 8000 },
       { generations: 1, rounds: 5, requests: 1500, warmUp: 4000 },
     ),
   );
