@@ -68,7 +68,7 @@ export interface SessionModuleOptions {
   /** What a new session starts with. Default `{}`. */
   initial?: (() => object) | undefined;
   /** When expired sessions are removed, and how many at a time; false: never. Default every minute, 1,000. */
-  purge?: { cron?: string | undefined; batch?: number } | false;
+  purge?: { cron?: string | undefined; batch?: number | undefined } | false | undefined;
   /** Default JSON. */
   codec?: SessionCodec | undefined;
   /** Largest encoded size of one session's data in bytes. Default 65,536. */
@@ -76,7 +76,7 @@ export interface SessionModuleOptions {
   /** Makes the secret part of an id: 22 to 256 characters of `A–Z a–z 0–9 . _ ~ -`. Default 32 random bytes. */
   generateId?: (() => string) | undefined;
   /** How long `tap` and `@SessionLock` wait for their turn, and hold it at most. Default `'10s'`, `'30s'`. */
-  lock?: { wait?: Duration | undefined; hold?: Duration };
+  lock?: { wait?: Duration | undefined; hold?: Duration | undefined } | undefined;
 }
 
 /** The options once checked: defaults filled in, times in milliseconds. */

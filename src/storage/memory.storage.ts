@@ -1,11 +1,11 @@
 import { setImmediate } from 'node:timers';
-import { inspect } from 'node:util';
-import { SessionError, SessionOptionsError } from '../session.errors.js';
+import { SessionError } from '../session.errors.js';
 import { ExpiryBuckets } from './memory/expiry-buckets.js';
-import { SessionBodies, Data } from './memory/session-bodies.js';
+import { SessionBodies } from './memory/session-bodies.js';
 import { SlotIndex } from './memory/slot-index.js';
 import { Float64Column, Int32Column, NONE, Slots } from './memory/slots.js';
 import { UserIndex } from './memory/user-index.js';
+import { RecordData } from './record-data.js';
 import {
   type SessionChange,
   type SessionRecord,
@@ -13,6 +13,7 @@ import {
   type StorageEvent,
   type UpdateResult,
 } from './session-storage.js';
+import { checkStorageOptions, type StorageOptionRules } from './storage-options.js';
 
 export interface MemoryStorageOptions {
   /** The most sessions there are at a time. Default 1,000,000. */
@@ -64,10 +65,11 @@ export class MemoryStorage extends SessionStorage {
   /** @throws {SessionOptionsError} when an option is unknown or wrong */
   constructor(options: MemoryStorageOptions = {}) {
     super();
-    const { maxSessions, whenFull, now } = checked(options);
-    this.maxSessions = maxSessions ?? 1_000_000;
-    this.whenFull = whenFull ?? 'evict';
-    this.now = now ?? (() => Date.now());
+    checkStorageOptions('MemoryStorage', options, OPTIONS);
+    const { maxSessions = 1_000_000, whenFull = 'evict', now = () => Date.now() } = options;
+    this.maxSessions = maxSessions;
+    this.whenFull = whenFull;
+    this.now = now;
     const links = new Int32Column(2);
     this.slots = new Slots([this.numbers, this.bodies, links], [this.byHandle.column, ...this.users.columns]);
     this.buckets = new ExpiryBuckets(this.slots, links);
@@ -269,14 +271,14 @@ function changed(
   set: SessionChange['set'] = {},
   remove: SessionChange['remove'] = [],
 ): SessionRecord['data'] {
-  const result: Record<string, string> = new Data();
+  const result: Record<string, string> = new RecordData();
   const removed = remove.length > 0 ? new Set(remove) : undefined;
   for (const key of Object.keys(data)) if (!removed?.has(key)) result[key] = data[key];
   for (const key of Object.keys(set)) result[key] = set[key];
   return result;
 }
 
-const OPTIONS: Record<keyof MemoryStorageOptions, { takes: string; accepts: (value: unknown) => boolean }> = {
+const OPTIONS: StorageOptionRules<MemoryStorageOptions> = {
   maxSessions: {
     takes: 'a whole number of at least 1',
     accepts: (value) => Number.isSafeInteger(value) && Number(value) >= 1,
@@ -287,21 +289,3 @@ const OPTIONS: Record<keyof MemoryStorageOptions, { takes: string; accepts: (val
     accepts: (value) => typeof value === 'function',
   },
 };
-
-function checked(options: MemoryStorageOptions): MemoryStorageOptions {
-  if (typeof options !== 'object' || options === null) {
-    throw new SessionOptionsError(`MemoryStorage takes an object of options; got ${inspect(options)}.`);
-  }
-  for (const [name, value] of Object.entries(options)) {
-    const option = Object.hasOwn(OPTIONS, name) ? OPTIONS[name as keyof MemoryStorageOptions] : undefined;
-    if (!option) {
-      throw new SessionOptionsError(
-        `MemoryStorage: there is no option ${name}; it takes ${Object.keys(OPTIONS).join(', ')}.`,
-      );
-    }
-    if (value !== undefined && !option.accepts(value)) {
-      throw new SessionOptionsError(`MemoryStorage: ${name} must be ${option.takes}; got ${inspect(value)}.`);
-    }
-  }
-  return options;
-}

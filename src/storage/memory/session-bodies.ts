@@ -1,3 +1,4 @@
+import { RecordData } from '../record-data.js';
 import type { SessionRecord } from '../session-storage.js';
 import { Layout, Layouts } from './layouts.js';
 import { type Column, IN_PAGE, PAGE_BITS, PAGE_SIZE } from './slots.js';
@@ -137,7 +138,7 @@ function unpack(text: string, { keys }: Layout): SessionBody {
   const loginEnd = text.indexOf(SEPARATOR, proofEnd + 1);
   let end = endOfField(text, loginEnd + 1);
   const ttlEnd = end;
-  const data: Record<string, string> = new Data();
+  const data: Record<string, string> = new RecordData();
   for (let i = 0; i < keys.length; i++) {
     const start = end + 1;
     end = endOfField(text, start);
@@ -168,7 +169,7 @@ function endOfField(text: string, start: number): number {
 /** A copy that holds on to nothing of the caller's: a part of a string keeps the whole string in memory. */
 function detached(body: SessionBody, keys: string[], before: string | SessionBody): SessionBody {
   const own = typeof before === 'string' ? undefined : before.data;
-  const data: Record<string, string> = new Data();
+  const data: Record<string, string> = new RecordData();
   for (const key of keys) {
     const value = body.data[key];
     data[key] = own !== undefined && own[key] === value ? own[key] : copied(value);
@@ -186,10 +187,3 @@ function detached(body: SessionBody, keys: string[], before: string | SessionBod
 function copied(text: string): string {
   return text.length < 2 ? text : [text.slice(0, 1), text.slice(1)].join('');
 }
-
-/**
- * An object whose only keys are its own: `__proto__` is a key like any other (S48). An object without a
- * prototype would be that too, but V8 keeps those as hash tables: three times slower to fill.
- */
-export const Data = function () {} as unknown as new () => Record<string, string>;
-Data.prototype = Object.freeze(Object.create(null));

@@ -41,17 +41,11 @@ export class Deadlines {
     let left = limit;
     for (let set = 0; set < DEADLINE_SETS; set++) {
       const key = this.keys.deadlines(set);
-      for (let due: readonly string[]; left > 0;) {
+      while (left > 0) {
         const now = String(Date.now());
         const page = String(Math.min(left, AT_ONCE));
-        due = (await this.port.send(key, 'zrangebyscore', [
-          key,
-          '-inf',
-          now,
-          'LIMIT',
-          '0',
-          page,
-        ])) as string[];
+        const range = [key, '-inf', now, 'LIMIT', '0', page];
+        const due = (await this.port.send(key, 'zrangebyscore', range)) as string[];
         const claims = due.map(async (handle) => {
           const deadline = await deadlineOf(handle);
           const next = deadline !== undefined && deadline > Number(now) ? String(deadline) : '';

@@ -1,5 +1,4 @@
-import { inspect } from 'node:util';
-import { SessionOptionsError } from '../../session.errors.js';
+import { checkStorageOptions, type StorageOptionRules } from '../storage-options.js';
 
 /** What `new RedisStorage(client, options)` takes. Everything has a default. */
 export interface RedisStorageOptions {
@@ -20,12 +19,7 @@ export interface RedisStorageOptions {
   readonly events?: boolean | undefined;
 }
 
-interface Option {
-  readonly takes: string;
-  readonly accepts: (value: unknown) => boolean;
-}
-
-const OPTIONS: Readonly<Record<keyof RedisStorageOptions, Option>> = {
+const OPTIONS: StorageOptionRules<RedisStorageOptions> = {
   prefix: {
     takes: 'a string of 1 to 128 visible ASCII characters without { and }',
     accepts: (value) => typeof value === 'string' && /^[!-z|~]{1,128}$/.test(value),
@@ -43,20 +37,7 @@ const OPTIONS: Readonly<Record<keyof RedisStorageOptions, Option>> = {
  * @throws {SessionOptionsError} when one is unknown or wrong
  */
 export function resolveOptions(options: RedisStorageOptions) {
-  if (typeof options !== 'object' || options === null) {
-    throw new SessionOptionsError(`RedisStorage takes an object of options; got ${inspect(options)}.`);
-  }
-  for (const [name, value] of Object.entries(options)) {
-    const option = Object.hasOwn(OPTIONS, name) ? OPTIONS[name as keyof RedisStorageOptions] : undefined;
-    if (!option) {
-      throw new SessionOptionsError(
-        `RedisStorage: there is no option ${name}; it takes ${Object.keys(OPTIONS).join(', ')}.`,
-      );
-    }
-    if (value !== undefined && !option.accepts(value)) {
-      throw new SessionOptionsError(`RedisStorage: ${name} must be ${option.takes}; got ${inspect(value)}.`);
-    }
-  }
+  checkStorageOptions('RedisStorage', options, OPTIONS);
   const { prefix = 'sess:', commandTimeout = 1_000, events = false } = options;
   return { prefix, commandTimeout, events };
 }

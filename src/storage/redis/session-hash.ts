@@ -1,3 +1,4 @@
+import { RecordData } from '../record-data.js';
 import type { SessionRecord } from '../session-storage.js';
 
 /**
@@ -13,10 +14,6 @@ import type { SessionRecord } from '../session-storage.js';
  * | else | one data value under its key; a key that starts with `@` has one more in front |
  */
 const META = 64; // '@'
-
-/** Data without a prototype that would add keys (S48), and quicker than `Object.create(null)`. */
-const Data = function () {} as unknown as new () => Record<string, string>;
-Data.prototype = Object.create(null);
 
 const TIMES = /^(\d+) (\d+(?:\.\d+)?) (\d+(?:\.\d+)?) (-|\d+(?:\.\d+)?) (-|\d+)$/;
 const START = /^(\S+) (\d+(?:\.\d+)?) \S*$/;
@@ -56,7 +53,7 @@ export function recordOf(handle: string, hash: readonly string[]): SessionRecord
   let times: string | undefined;
   let start: string | undefined;
   let login: string | undefined;
-  const data = new Data();
+  const data = new RecordData();
   for (let i = 0; i < hash.length; i += 2) {
     const field = hash[i];
     if (field.charCodeAt(0) !== META) data[field] = hash[i + 1];
