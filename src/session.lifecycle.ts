@@ -10,7 +10,7 @@ import {
 import type { SessionEvents } from './session.events.js';
 import { newHandle, newSecret, parseId, proofOf, proves } from './session.id.js';
 import type { SessionSettings } from './session.options.js';
-import { SessionState } from './session.state.js';
+import { absoluteDeadline, SessionState } from './session.state.js';
 import { SessionValues, type ValueChange } from './session.values.js';
 import type { Awaitable, SessionChange, SessionRecord, UpdateResult } from './storage/session-storage.js';
 
@@ -163,7 +163,7 @@ export class SessionLifecycle {
   ): Awaitable<void> {
     this.checkSize(state, values);
     // The absolute deadline may have come while this object was held; who knows, unless somebody logged in again (S20).
-    if (Date.now() >= (state.authenticatedAt ?? state.createdAt) + this.settings.absoluteTtl) {
+    if (Date.now() >= absoluteDeadline(state, this.settings)) {
       return after(this.catchUp(state), (record) => record && this.write(state, values, touches, lease));
     }
     if (touches) state.useNoted = true;
@@ -310,9 +310,7 @@ export class SessionLifecycle {
   /** Neither deadline has come (S20, S21). */
   isLive(record: SessionRecord): boolean {
     const now = Date.now();
-    return (
-      now < record.expiresAt && now < (record.authenticatedAt ?? record.createdAt) + this.settings.absoluteTtl
-    );
+    return now < record.expiresAt && now < absoluteDeadline(record, this.settings);
   }
 
   valuesOf(record: SessionRecord): SessionValues {

@@ -1,7 +1,7 @@
 import { SessionConflictError, SessionError, SessionStorageError } from './session.errors.js';
 import { newSecret, proofOf } from './session.id.js';
 import { checkUser, MAX_TRIES, type SessionLifecycle } from './session.lifecycle.js';
-import type { SessionState } from './session.state.js';
+import { absoluteDeadline, type SessionState } from './session.state.js';
 import type { Awaitable, SessionChange, UpdateResult } from './storage/session-storage.js';
 
 /** What a rotation may change besides the secret. */
@@ -78,7 +78,7 @@ export class SessionRotation {
       this.lifecycle.checkSize(state, values);
       const now = Date.now();
       const ttl = binding.ttl ?? state.ttl;
-      const start = binding.authenticatedAt ?? state.authenticatedAt ?? state.createdAt;
+      const { settings } = this.lifecycle;
       const change = {
         ...values,
         ...binding,
@@ -86,8 +86,8 @@ export class SessionRotation {
         proof: proofOf(secret),
         touchedAt: now,
         expiresAt: Math.min(
-          now + (ttl ?? this.lifecycle.settings.ttl),
-          start + this.lifecycle.settings.absoluteTtl,
+          now + (ttl ?? settings.ttl),
+          absoluteDeadline(this.bound(state, binding), settings),
         ),
         expectedVersion: state.version,
         lease: state.lease,

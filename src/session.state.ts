@@ -19,6 +19,14 @@ export interface SessionCarrier {
   readonly sealed: boolean;
 }
 
+/** When a session ends whatever happens: counted from the login, or else from the start (S20). */
+export function absoluteDeadline(
+  { authenticatedAt, createdAt }: Pick<SessionRecord, 'authenticatedAt' | 'createdAt'>,
+  settings: SessionSettings,
+): number {
+  return (authenticatedAt ?? createdAt) + settings.absoluteTtl;
+}
+
 /** What one holder knows of one session. `Session` shows it, `SessionLifecycle` changes it. */
 export class SessionState {
   status: SessionStatus = 'new';
@@ -81,10 +89,7 @@ export class SessionState {
 
   /** When the session ends if it is used now: the earlier of both deadlines (S21). */
   deadline(settings: SessionSettings, now: number): number {
-    return Math.min(
-      now + this.idle(settings),
-      (this.authenticatedAt ?? this.createdAt) + settings.absoluteTtl,
-    );
+    return Math.min(now + this.idle(settings), absoluteDeadline(this, settings));
   }
 
   /** Whether its use now is to be written: not sooner than `touchAfter`, in proportion for a shorter idle timeout. */

@@ -9,7 +9,6 @@ import { Session } from '../session.js';
 import type { SessionCarrier, SessionState } from '../session.state.js';
 import { SessionStore, type SessionsOfRequests, type SessionTarget } from '../session.store.js';
 import type { Awaitable } from '../storage/session-storage.js';
-import type { HeaderEdits } from './response-headers.js';
 import { type Carried, carriedBy, hangNet, prepareResponses } from './response-hooks.js';
 import type { ResponseNet } from './response-net.js';
 import { type CookieRequest, rawOf, SessionCookie } from './session.cookie.js';
@@ -132,26 +131,18 @@ export class RequestSession implements Carried, SessionCarrier {
     return value === response || (value as { raw?: unknown } | null)?.raw === response;
   }
 
-  settle(): Awaitable<void> {
-    return this.commit();
-  }
-
-  headers(): HeaderEdits {
-    return { cookie: this.cookieText() };
-  }
-
   report(error: unknown): number {
     if (error instanceof SessionStorageError) return 503;
     this.engine.events.error('A response was not sent, as its session could not be saved', error);
     return 500;
   }
 
-  private commit(): Awaitable<void> {
+  settle(): Awaitable<void> {
     if (this.failed) return;
-    if (this.loading) return this.handlerStarted(this.loading).then(() => this.commit());
+    if (this.loading) return this.handlerStarted(this.loading).then(() => this.settle());
     if (!this.state) return;
     // Whoever sends meanwhile fails with it: a stream that a handler left running must not become a success.
-    if (this.committing) return this.committing.then(() => this.commit());
+    if (this.committing) return this.committing.then(() => this.settle());
     try {
       const saving = this.engine.lifecycle.commit(this.state);
       if (!isThenable(saving)) return;
@@ -201,7 +192,7 @@ export class RequestSession implements Carried, SessionCarrier {
     return live.length === 1 ? live[0] : undefined;
   }
 
-  private cookieText(): string | undefined {
+  cookieText(): string | undefined {
     const { state, cookie, request } = this;
     if (!state || state.cookieDue === 'none') return undefined;
     if (cookie.isWithheld(request)) {

@@ -1,11 +1,5 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 
-/** What a session adds to a response. */
-export interface HeaderEdits {
-  /** `Set-Cookie` text, if the browser is to be told something. */
-  readonly cookie: string | undefined;
-}
-
 /** Headers as `writeHead` takes them: an object, a flat list of names and values, or a list of pairs. */
 export type GivenHeaders = OutgoingHttpHeaders | readonly unknown[] | undefined;
 
@@ -18,6 +12,7 @@ export type HeaderMethods = Pick<ServerResponse, 'getHeader' | 'setHeader'>;
  * Adds a session's headers to what goes out, whether it was set on the response or comes as an argument of
  * `writeHead`, which would overwrite it. Doing it twice changes nothing.
  *
+ * @param cookie `Set-Cookie` text, if the browser is to be told something
  * @param methods where those of the response come from: on Express, where looking them up is slow, `Vary`, which every
  *   response gets, takes them from here
  * @returns the headers for `writeHead`; what was given is not changed, as it may be shared by many responses
@@ -25,7 +20,7 @@ export type HeaderMethods = Pick<ServerResponse, 'getHeader' | 'setHeader'>;
 export function addSessionHeaders(
   response: ServerResponse,
   given: GivenHeaders,
-  { cookie }: HeaderEdits,
+  cookie: string | undefined,
   methods: HeaderMethods,
 ): GivenHeaders {
   const headers = withSessionHeader(response, asObject(given), 'Vary', withCookie, methods);

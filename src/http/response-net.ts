@@ -6,7 +6,6 @@ import {
   contentLength,
   dropBodyHeaders,
   type GivenHeaders,
-  type HeaderEdits,
   type HeaderMethods,
 } from './response-headers.js';
 
@@ -16,8 +15,8 @@ export interface Outgoing {
   settle(): Awaitable<void>;
   /** Whether anybody used the session since all was saved. */
   readonly wasUsed: boolean;
-  /** What the session adds to the headers that go out now. */
-  headers(): HeaderEdits;
+  /** `Set-Cookie` text for the headers that go out now, if the browser is to be told something. */
+  cookieText(): string | undefined;
   /** Logs why the answer cannot go out as it is, and says which status the client gets instead. */
   report(error: unknown): number;
 }
@@ -121,7 +120,7 @@ export class ResponseNet {
       const given = headersIn(args);
       const headers = this.headersOut
         ? given
-        : addSessionHeaders(response, given, this.outgoing.headers(), this.natives);
+        : addSessionHeaders(response, given, this.outgoing.cookieText(), this.natives);
       this.sentHeaders = headers;
       if (headers !== given) args[headersAt(args)] = headers;
       const result = this.natives.writeHead.apply(response, args);
