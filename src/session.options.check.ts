@@ -80,22 +80,6 @@ export const isCron = (value: unknown): value is string =>
 export const isCodec = (value: unknown): value is SessionCodec =>
   isObject(value) && isFunction((value as SessionCodec).encode) && isFunction((value as SessionCodec).decode);
 
-// A longer name could push name and value over the 4,096 octets that browsers take (S40): an id has
-// up to 279 characters, and signing adds "s%3A", a dot and a digest of up to 129.
-export const COOKIE_NAME_RULE =
-  "must be a token of RFC 6265bis §4.1.1, at most 3,600 characters of A–Z a–z 0–9 and !#$%&'*+-.^_`|~";
-export const isCookieName = (value: unknown): value is string =>
-  typeof value === 'string' && /^[!#$%&'*+\-.^_`|~\dA-Za-z]{1,3600}$/.test(value);
-export const COOKIE_PATH_RULE =
-  'must start with "/" and have at most 1,024 printable ASCII characters without ";"';
-export const isCookiePath = (value: unknown): value is string =>
-  typeof value === 'string' && /^\/[\x20-\x3a\x3c-\x7e]{0,1023}$/.test(value);
-export const COOKIE_DOMAIN_RULE = 'must be a host name such as "example.com"';
-export const isCookieDomain = (value: unknown): value is string =>
-  typeof value === 'string' &&
-  value.length <= 253 &&
-  /^\.?[a-z\d]([a-z\d-]{0,61}[a-z\d])?(\.[a-z\d]([a-z\d-]{0,61}[a-z\d])?)*$/i.test(value);
-
 export function kindOf(value: unknown): string {
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : `a list of ${value.length}`;
   if (value === '') return 'an empty string';
@@ -107,4 +91,9 @@ export function show(value: unknown): string {
     return JSON.stringify(value.length > 100 ? `${value.slice(0, 100)}…` : value);
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object';
   return typeof value === 'function' ? 'a function' : String(value);
+}
+
+/** Only what is not given has a default: null is wrong, and no way to say nothing. */
+export function orDefault<T>(given: T, standard: NonNullable<T>): NonNullable<T> {
+  return given === undefined ? standard : (given as NonNullable<T>);
 }

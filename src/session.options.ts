@@ -1,20 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import {
   Check,
-  COOKIE_DOMAIN_RULE,
-  COOKIE_NAME_RULE,
-  COOKIE_PATH_RULE,
   isCodec,
-  isCookieDomain,
-  isCookieName,
-  isCookiePath,
   isCount,
   isCron,
   isFunction,
   isObject,
   kindOf,
-  show,
+  orDefault,
 } from './session.options.check.js';
+import { COOKIE_NAME_RULE, isCookieName, resolveCookie } from './session.options.cookie.js';
 import { MemoryStorage } from './storage/memory.storage.js';
 import type { SessionStorage } from './storage/session-storage.js';
 
@@ -185,17 +180,6 @@ const OPTIONS = [
   'lock',
 ] as const satisfies (keyof SessionModuleOptions)[];
 
-const COOKIE_OPTIONS = [
-  'path',
-  'domain',
-  'secure',
-  'httpOnly',
-  'sameSite',
-  'partitioned',
-  'priority',
-  'persistent',
-] as const satisfies (keyof SessionCookieOptions)[];
-
 const STORAGE_METHODS = [
   'create',
   'read',
@@ -212,67 +196,6 @@ const STORAGE_METHODS = [
 
 const jsonCodec: SessionCodec = { encode: JSON.stringify, decode: JSON.parse };
 const randomSecret = (): string => randomBytes(32).toString('base64url');
-
-function resolveCookie(check: Check, value: unknown, name: string): SessionSettings['cookie'] {
-  if (value !== undefined && !isObject(value)) {
-    check.fail('cookie', `must be an object with some of ${COOKIE_OPTIONS.join(', ')}`, value);
-  }
-  const given = check.known(value, 'cookie.', COOKIE_OPTIONS);
-  const at = <K extends keyof SessionCookieOptions>(
-    key: K,
-    fallback: SessionCookieOptions[K],
-    takes: readonly unknown[],
-  ) =>
-    check.value(
-      `cookie.${key}`,
-      given[key] === undefined ? fallback : given[key],
-      (got): got is never => takes.includes(got),
-      `must be ${takes
-        .filter((one) => one !== undefined)
-        .map(show)
-        .join(' or ')}`,
-    );
-  const cookie = {
-    path: check.value('cookie.path', orDefault(given.path, '/'), isCookiePath, COOKIE_PATH_RULE) as string,
-    domain: check.optional('cookie.domain', given.domain, isCookieDomain, COOKIE_DOMAIN_RULE) as
-      string | undefined,
-    secure: at('secure', 'auto', [true, false, 'auto']) as boolean | 'auto',
-    httpOnly: at('httpOnly', true, [true, false]) as boolean,
-    sameSite: at('sameSite', 'lax', ['lax', 'strict', 'none']) as 'lax' | 'strict' | 'none',
-    partitioned: at('partitioned', false, [true, false]) as boolean,
-    priority: at('priority', undefined, [
-      'low',
-      'medium',
-      'high',
-      undefined,
-    ]) as SessionCookieOptions['priority'],
-    persistent: at('persistent', true, [true, false]) as boolean,
-  };
-  // Browsers compare the prefix without regard to case, so a wrongly cased one binds as well (S38).
-  const prefix = /^__(Host-Http|Host|Secure|Http)-/i.exec(name)?.[1]?.toLowerCase();
-  const because = (rule: string) => `with ${rule} (RFC 6265bis §4.1.3)`;
-  const secureOnly =
-    prefix !== undefined
-      ? because(`a "${name}" cookie name`)
-      : cookie.sameSite === 'none'
-        ? "with cookie.sameSite 'none' (RFC 6265bis §5.7)"
-        : cookie.partitioned
-          ? 'with cookie.partitioned (CHIPS)'
-          : undefined;
-  if (secureOnly && cookie.secure === false)
-    check.fail('cookie.secure', `must not be false ${secureOnly}`, false);
-  if (prefix?.startsWith('host')) {
-    if (cookie.domain !== undefined) {
-      check.fail('cookie.domain', `must not be set ${because(`a "${name}" cookie name`)}`, cookie.domain);
-    }
-    if (cookie.path !== '/')
-      check.fail('cookie.path', `must be "/" ${because(`a "${name}" cookie name`)}`, cookie.path);
-  }
-  if (prefix?.endsWith('http') && !cookie.httpOnly) {
-    check.fail('cookie.httpOnly', `must not be false ${because(`a "${name}" cookie name`)}`, false);
-  }
-  return secureOnly && cookie.secure === 'auto' ? { ...cookie, secure: true } : cookie;
-}
 
 function resolveSecrets(check: Check, value: unknown): readonly string[] {
   if (value === undefined) return [];
@@ -305,9 +228,4 @@ function resolveLock(check: Check, value: unknown): SessionSettings['lock'] {
     wait: check.timer('lock.wait', orDefault(given.wait, '10s')),
     hold: check.timer('lock.hold', orDefault(given.hold, '30s')),
   };
-}
-
-/** Only what is not given has a default: null is wrong, and no way to say nothing. */
-function orDefault<T>(given: T, standard: NonNullable<T>): NonNullable<T> {
-  return given === undefined ? standard : (given as NonNullable<T>);
 }
