@@ -1,23 +1,23 @@
-export { SessionModule } from './session.module.js';
+export { SessionModule } from './nest/session.module.js';
 export type {
   SessionModuleAsyncOptions,
   SessionModuleRootOptions,
   SessionOptionsFactory,
-} from './session.module.js';
+} from './nest/session.module.js';
 export type {
   Duration,
   SessionCodec,
   SessionCookieOptions,
   SessionModuleOptions,
-} from './session.options.js';
+} from './nest/session.options.js';
 
-export { Session, SessionLock, UseSession } from './session.decorators.js';
-export { SessionGuard } from './session.guard.js';
-export type { DefaultSessionData, SessionData, SessionPath, SessionValue } from './session.data.js';
+export { Session, SessionLock, UseSession } from './nest/session.decorators.js';
+export { SessionGuard } from './nest/session.guard.js';
+export type { DefaultSessionData, SessionData, SessionPath, SessionValue } from './session/session-data.js';
 
-export { SessionStore } from './session.store.js';
-export type { CreateSession, SessionInfo, SessionTarget } from './session.store.js';
-export type { SessionEvent, SessionEventType } from './session.events.js';
+export { SessionStore } from './nest/session.store.js';
+export type { CreateSession, SessionInfo, SessionTarget } from './nest/session.store.js';
+export type { SessionEvent, SessionEventType } from './session/events.js';
 export {
   SessionConflictError,
   SessionError,
@@ -27,11 +27,11 @@ export {
   SessionOptionsError,
   SessionStorageError,
   SessionTooLargeError,
-} from './session.errors.js';
+} from './errors.js';
 
-export { SessionCookie } from './http/session.cookie.js';
-export type { CookieRequest } from './http/session.cookie.js';
-export { SessionInterceptor } from './http/session.interceptor.js';
+export { SessionCookie } from './http/cookie.js';
+export type { CookieRequest } from './http/cookie.js';
+export { SessionInterceptor } from './nest/session.loader.js';
 
 export { SessionStorage } from './storage/session-storage.js';
 export type {
@@ -43,4 +43,4 @@ export type {
   StorageEvent,
   UpdateResult,
 } from './storage/session-storage.js';
-export { MemoryStorage } from './storage/memory.storage.js';
+export { MemoryStorage } from './storage/memory/storage.js';

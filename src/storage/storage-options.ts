@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { SessionOptionsError } from '../session.errors.js';
+import { SessionOptionsError } from '../errors.js';
 
 /** What the options of a storage take, each in words and as a check. */
 export type StorageOptionRules<T> = Readonly<

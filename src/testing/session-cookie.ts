@@ -1,6 +1,6 @@
 import type { INestApplicationContext } from '@nestjs/common';
-import { SessionCookie } from '../http/session.cookie.js';
-import { type CreateSession, SessionStore } from '../session.store.js';
+import { SessionCookie } from '../http/cookie.js';
+import { type CreateSession, SessionStore } from '../nest/session.store.js';
 
 /**
  * Starts a session in a running application and gives the `Cookie` header that carries it, so that an

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import fastifySession from '@fastify/session';
 import expressSession from 'express-session';
 import { MemoryStorage, SessionStore } from 'nest-sessions';
-import { forgetGates, gate } from '../http/support/gate.js';
+import { forgetGates, gate } from '../support/gate.js';
 import {
   type Answer,
   Browser,

@@ -3,8 +3,8 @@ import { dirname, join, resolve } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import ts from 'typescript';
 import * as library from '../../src/index.js';
-import { Session } from '../../src/session.js';
-import { resolveOptions } from '../../src/session.options.js';
+import { Session } from '../../src/session/session.js';
+import { resolveOptions } from '../../src/nest/session.options.js';
 
 /** The documents against the code: what they show compiles and is the code of this folder. */
 const DOCUMENTS = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/security.md'];
@@ -185,7 +185,7 @@ describe('the tables of the README', () => {
   });
 
   it('have every event', () => {
-    const source = readFileSync('src/session.events.ts', 'utf8');
+    const source = readFileSync('src/session/events.ts', 'utf8');
     const [, union] = /type SessionEventType =([\s\S]*?);\n/.exec(source)!;
     const types = [...union!.matchAll(/^ *\| '(\w+)'/gm)].map(([, type]) => type!);
     expect(words(firstCells('type', 'when')).toSorted()).toEqual(types.toSorted());

@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Controller, Get, Param, Query } from '@nestjs/common';
 import { Session, SessionGoneError, SessionLock, SessionStore } from '../../src/index.js';
-import type { AnySession, Bag, RunningApp } from './support/app.js';
-import { stackPerPlatform, stacks, start } from './support/app.js';
-import { BasicController, sessionCookies } from './support/basic.js';
-import { isClearing } from './support/client.js';
-import { forgetGates, gate, settle } from './support/gate.js';
+import type { AnySession, Bag, RunningApp } from '../support/app.js';
+import { stackPerPlatform, stacks, start } from '../support/app.js';
+import { BasicController, sessionCookies } from '../support/basic.js';
+import { isClearing } from '../support/client.js';
+import { forgetGates, gate, settle } from '../support/gate.js';
 
 /** What happened, in order. */
 let story: string[] = [];

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import type { RunningApp } from './support/app.js';
-import { stacks, start } from './support/app.js';
-import { BasicController } from './support/basic.js';
-import { sendRaw } from './support/client.js';
+import type { RunningApp } from '../support/app.js';
+import { stacks, start } from '../support/app.js';
+import { BasicController } from '../support/basic.js';
+import { sendRaw } from '../support/client.js';
 
 const random = (bytes: number): string => randomBytes(bytes).toString('base64url');
 /** An id as the server makes them, that it never made. */

@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Controller, Get, Param, Query, Res } from '@nestjs/common';
 import { Session, SessionStore } from '../../src/index.js';
-import type { AnySession, AppOptions, Bag, RunningApp } from './support/app.js';
-import { logs, rawResponse, stackPerPlatform, stacks, start } from './support/app.js';
-import { BasicController, members, sessionCookies } from './support/basic.js';
-import { isClearing } from './support/client.js';
-import { freezeTime, passTime, unfreezeTime } from './support/clock.js';
+import type { AnySession, AppOptions, Bag, RunningApp } from '../support/app.js';
+import { logs, rawResponse, stackPerPlatform, stacks, start } from '../support/app.js';
+import { BasicController, members, sessionCookies } from '../support/basic.js';
+import { isClearing } from '../support/client.js';
+import { freezeTime, passTime, unfreezeTime } from '../support/clock.js';
 
 const SECOND = 1_000;
 const HOUR = 3_600 * SECOND;

@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Controller, Get, UseGuards } from '@nestjs/common';
 import { Session, SessionGuard, SessionLock } from '../../src/index.js';
-import type { AnySession, RunningApp } from './support/app.js';
-import { stacks, start } from './support/app.js';
-import { BasicController, members, sessionCookies } from './support/basic.js';
-import { freezeTime, passTime, unfreezeTime } from './support/clock.js';
-import { WaysModule } from './support/ways.js';
+import type { AnySession, RunningApp } from '../support/app.js';
+import { stacks, start } from '../support/app.js';
+import { BasicController, members, sessionCookies } from '../support/basic.js';
+import { freezeTime, passTime, unfreezeTime } from '../support/clock.js';
+import { WaysModule } from '../support/ways.js';
 
 @Controller()
 class EconomyController {

@@ -2,14 +2,14 @@ import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Controller, Get, Res } from '@nestjs/common';
 import { Session, SessionStorageError, SessionTooLargeError } from '../../src/index.js';
-import type { AnySession, RunningApp } from './support/app.js';
-import { logs, rawResponse, stacks, start } from './support/app.js';
-import { BasicController, sessionCookies } from './support/basic.js';
-import type { Reply } from './support/client.js';
-import { freezeTime, passTime, unfreezeTime } from './support/clock.js';
-import { forgetGates, gate } from './support/gate.js';
-import { FAULT } from './support/storages.js';
-import { WaysModule, waysOf } from './support/ways.js';
+import type { AnySession, RunningApp } from '../support/app.js';
+import { logs, rawResponse, stacks, start } from '../support/app.js';
+import { BasicController, sessionCookies } from '../support/basic.js';
+import type { Reply } from '../support/client.js';
+import { freezeTime, passTime, unfreezeTime } from '../support/clock.js';
+import { forgetGates, gate } from '../support/gate.js';
+import { FAULT } from '../support/storages.js';
+import { WaysModule, waysOf } from '../support/ways.js';
 
 @Controller()
 class FaultController {

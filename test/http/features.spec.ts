@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Controller, Get, ParseIntPipe, Query, Req, Res, UseGuards } from '@nestjs/common';
 import { Session, SessionCookie, SessionGuard, SessionStore } from '../../src/index.js';
-import type { AnySession, AppOptions, Bag, RunningApp } from './support/app.js';
-import { rawResponse, stackPerPlatform, stacks, start } from './support/app.js';
-import { BasicController, sessionCookies } from './support/basic.js';
-import { isClearing } from './support/client.js';
+import type { AnySession, AppOptions, Bag, RunningApp } from '../support/app.js';
+import { rawResponse, stackPerPlatform, stacks, start } from '../support/app.js';
+import { BasicController, sessionCookies } from '../support/basic.js';
+import { isClearing } from '../support/client.js';
 
 @Controller()
 class FlashController {

@@ -18,7 +18,7 @@ import {
   type SessionModuleOptions,
   SessionStore,
 } from '../../src/index.js';
-import { AsyncStorage } from './support/storages.js';
+import { AsyncStorage } from '../support/storages.js';
 
 /** What went wrong once, each with the request that showed it. */
 

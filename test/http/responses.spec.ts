@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { stacks, start } from './support/app.js';
-import type { RunningApp } from './support/app.js';
-import { sessionCookies } from './support/basic.js';
-import { isClearing } from './support/client.js';
-import type { Reply } from './support/client.js';
-import { settle } from './support/gate.js';
-import { WaysModule, cookiesOf, waysOf } from './support/ways.js';
-import type { Way } from './support/ways.js';
+import { stacks, start } from '../support/app.js';
+import type { RunningApp } from '../support/app.js';
+import { sessionCookies } from '../support/basic.js';
+import { isClearing } from '../support/client.js';
+import type { Reply } from '../support/client.js';
+import { settle } from '../support/gate.js';
+import { WaysModule, cookiesOf, waysOf } from '../support/ways.js';
+import type { Way } from '../support/ways.js';
 
 const overHttp1 = stacks.map(([title, stack]) => [title, { ...stack, http2: false }] as const);
 const overHttp2 = stacks

@@ -2,12 +2,12 @@ import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Controller, Get } from '@nestjs/common';
 import { Session, SessionStore } from '../../src/index.js';
-import type { AnySession, Bag, RunningApp } from './support/app.js';
-import { logs, stacks, start } from './support/app.js';
-import { BasicController } from './support/basic.js';
-import { handleOf } from './support/client.js';
-import { freezeTime, passTime, unfreezeTime } from './support/clock.js';
-import { forgetGates, gate } from './support/gate.js';
+import type { AnySession, Bag, RunningApp } from '../support/app.js';
+import { logs, stacks, start } from '../support/app.js';
+import { BasicController } from '../support/basic.js';
+import { handleOf } from '../support/client.js';
+import { freezeTime, passTime, unfreezeTime } from '../support/clock.js';
+import { forgetGates, gate } from '../support/gate.js';
 
 @Controller()
 class TalkativeController {

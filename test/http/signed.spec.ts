@@ -4,10 +4,10 @@ import { NestFactory } from '@nestjs/core';
 import cookieParser from 'cookie-parser';
 import { sign } from 'cookie-signature';
 import { SessionCookie, SessionModule, SessionOptionsError } from '../../src/index.js';
-import type { RunningApp, Stack } from './support/app.js';
-import { Root, stackPerPlatform, start } from './support/app.js';
-import { BasicController, sessionCookies } from './support/basic.js';
-import { handleOf } from './support/client.js';
+import type { RunningApp, Stack } from '../support/app.js';
+import { Root, stackPerPlatform, start } from '../support/app.js';
+import { BasicController, sessionCookies } from '../support/basic.js';
+import { handleOf } from '../support/client.js';
 
 @Controller()
 class CookieValueController {

@@ -6,12 +6,12 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { Controller, Get, Param, Req, Res, Sse, StreamableFile } from '@nestjs/common';
 import { NEVER, Observable, concat, defer, of } from 'rxjs';
 import { Session, SessionStore } from '../../src/index.js';
-import type { AnySession, Bag, RunningApp } from './support/app.js';
-import { logs, rawResponse, stacks, start } from './support/app.js';
-import { BasicController, sessionCookies } from './support/basic.js';
-import { sendRaw } from './support/client.js';
-import { forgetGates, gate, settle, until } from './support/gate.js';
-import { WaysModule } from './support/ways.js';
+import type { AnySession, Bag, RunningApp } from '../support/app.js';
+import { logs, rawResponse, stacks, start } from '../support/app.js';
+import { BasicController, sessionCookies } from '../support/basic.js';
+import { sendRaw } from '../support/client.js';
+import { forgetGates, gate, settle, until } from '../support/gate.js';
+import { WaysModule } from '../support/ways.js';
 
 const MEGABYTE = 1024 * 1024;
 const BIG = randomBytes(8 * MEGABYTE);

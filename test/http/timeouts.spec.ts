@@ -2,10 +2,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { Controller, Get, Param } from '@nestjs/common';
 import { Session, UseSession } from '../../src/index.js';
 import type { SessionModuleOptions } from '../../src/index.js';
-import type { AnySession, RunningApp } from './support/app.js';
-import { stacks, start } from './support/app.js';
-import { BasicController, sessionCookies } from './support/basic.js';
-import { freezeTime, passTime, unfreezeTime } from './support/clock.js';
+import type { AnySession, RunningApp } from '../support/app.js';
+import { stacks, start } from '../support/app.js';
+import { BasicController, sessionCookies } from '../support/basic.js';
+import { freezeTime, passTime, unfreezeTime } from '../support/clock.js';
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { MemoryStorage, SessionError, SessionGoneError, SessionStorageError } from '../../src/index.js';
 import type { SessionChange } from '../../src/index.js';
-import { Gate } from '../http/support/gate.js';
+import { Gate } from '../support/gate.js';
 import {
   type AnySession,
   type Bench,
@@ -12,7 +12,7 @@ import {
   storageOf,
   stored,
   visitor,
-} from './support/bench.js';
+} from '../support/session-bench.js';
 
 describe.each(kinds)('one session object, several things at once: %s', (kind) => {
   let bench: Bench;

@@ -3,9 +3,9 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { HttpException } from '@nestjs/common';
 import { MemoryStorage, SessionGoneError, SessionStorageError } from '../../src/index.js';
 import type { SessionEvent, SessionEventType, SessionRecord } from '../../src/index.js';
-import { freezeTime, passTime, unfreezeTime } from '../http/support/clock.js';
-import { Gate } from '../http/support/gate.js';
-import { FAULT, type Method } from '../http/support/storages.js';
+import { freezeTime, passTime, unfreezeTime } from '../support/clock.js';
+import { Gate } from '../support/gate.js';
+import { FAULT, type Method } from '../support/storages.js';
 import {
   type AnySession,
   type Bench,
@@ -18,7 +18,7 @@ import {
   secretOf,
   storageOf,
   visitor,
-} from './support/bench.js';
+} from '../support/session-bench.js';
 
 /** Hands out records that are not of the contract's shape. */
 class DamagedStorage extends MemoryStorage {

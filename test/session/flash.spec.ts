@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { type AnySession, type Bench, kinds, loaded, open, visitor } from './support/bench.js';
+import { type AnySession, type Bench, kinds, loaded, open, visitor } from '../support/session-bench.js';
 
 describe.each(kinds)('flashes: %s', (kind) => {
   let bench: Bench;

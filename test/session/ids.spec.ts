@@ -16,7 +16,7 @@ jest.unstable_mockModule('node:crypto', () => ({
     return crypto.timingSafeEqual(one, other);
   },
 }));
-const { kinds, open, secretOf, visitor } = await import('./support/bench.js');
+const { kinds, open, secretOf, visitor } = await import('../support/session-bench.js');
 
 describe.each(kinds)('where ids come from, and how they are checked: %s', (kind) => {
   beforeEach(() => {

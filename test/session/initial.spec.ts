@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { SessionError } from '../../src/index.js';
-import { failureOf, kinds, loaded, open, visitor } from './support/bench.js';
+import { failureOf, kinds, loaded, open, visitor } from '../support/session-bench.js';
 
 describe.each(kinds)('initial: %s', (kind) => {
   const initial = () => ({ theme: 'light', basket: { items: [] as number[] } });

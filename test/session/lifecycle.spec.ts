@@ -5,7 +5,7 @@ import {
   SessionGoneError,
   SessionStorageError,
 } from '../../src/index.js';
-import { freezeTime, passTime, unfreezeTime } from '../http/support/clock.js';
+import { freezeTime, passTime, unfreezeTime } from '../support/clock.js';
 import {
   type AnySession,
   type Bench,
@@ -16,7 +16,7 @@ import {
   secondNode,
   secretOf,
   visitor,
-} from './support/bench.js';
+} from '../support/session-bench.js';
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { MemoryStorage, SessionError, SessionGoneError, SessionStorageError } from '../../src/index.js';
-import { freezeTime, passTime, unfreezeTime } from '../http/support/clock.js';
+import { freezeTime, passTime, unfreezeTime } from '../support/clock.js';
 import {
   type AnySession,
   type Bench,
@@ -11,7 +11,7 @@ import {
   storageOf,
   stored,
   visitor,
-} from './support/bench.js';
+} from '../support/session-bench.js';
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;

@@ -1,7 +1,7 @@
 import { format, inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { SessionError } from '../../src/index.js';
-import { freezeTime, passTime, unfreezeTime } from '../http/support/clock.js';
+import { freezeTime, passTime, unfreezeTime } from '../support/clock.js';
 import {
   type AnySession,
   type Bag,
@@ -14,7 +14,7 @@ import {
   secretOf,
   stored,
   visitor,
-} from './support/bench.js';
+} from '../support/session-bench.js';
 
 describe.each(kinds)('what a session tells of itself: %s', (kind) => {
   let bench: Bench;

@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { MemoryStorage, SessionError, SessionExistsError } from '../../src/index.js';
 import type { SessionRecord } from '../../src/index.js';
-import { freezeTime, passTime, unfreezeTime } from '../http/support/clock.js';
+import { freezeTime, passTime, unfreezeTime } from '../support/clock.js';
 import {
   type AnySession,
   type Bench,
@@ -15,7 +15,7 @@ import {
   secretOf,
   storageOf,
   stored,
-} from './support/bench.js';
+} from '../support/session-bench.js';
 
 const HOUR = 3_600_000;
 const inMs = (milliseconds: number) => new Date(Date.now() + milliseconds);

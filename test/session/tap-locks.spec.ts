@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { SessionLockError } from '../../src/index.js';
-import { Gate, settle } from '../http/support/gate.js';
-import { failureOf, kinds, loaded, open, stored } from './support/bench.js';
+import { Gate, settle } from '../support/gate.js';
+import { failureOf, kinds, loaded, open, stored } from '../support/session-bench.js';
 
 describe.each(kinds)('the limits of a lock (S54): %s', (kind) => {
   it('who waits longer than lock.wait gets a clear error, and its fn does not run', async () => {

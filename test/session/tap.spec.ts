@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { SessionError, SessionGoneError, SessionLockError, SessionTooLargeError } from '../../src/index.js';
-import { Gate, settle } from '../http/support/gate.js';
+import { Gate, settle } from '../support/gate.js';
 import {
   type AnySession,
   type Bag,
@@ -12,7 +12,7 @@ import {
   secondNode,
   stored,
   visitor,
-} from './support/bench.js';
+} from '../support/session-bench.js';
 
 describe.each(kinds)('tap: %s', (kind) => {
   let bench: Bench;

@@ -1,8 +1,8 @@
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { SessionError, SessionGoneError } from '../../src/index.js';
-import { freezeTime, passTime, unfreezeTime } from '../http/support/clock.js';
-import { type Bench, failureOf, kinds, loaded, open, secretOf } from './support/bench.js';
+import { freezeTime, passTime, unfreezeTime } from '../support/clock.js';
+import { type Bench, failureOf, kinds, loaded, open, secretOf } from '../support/session-bench.js';
 
 const HOUR = 3_600_000;
 

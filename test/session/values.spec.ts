@@ -11,7 +11,7 @@ import {
   loaded,
   open,
   stored,
-} from './support/bench.js';
+} from '../support/session-bench.js';
 
 /** How often a storage was told to change data. */
 const writes = ({ probe }: Bench) =>

@@ -1,4 +1,4 @@
-import { RecordData } from '../record-data.js';
+import { RecordData } from '../record.js';
 import type { SessionRecord } from '../session-storage.js';
 import { Layout, Layouts } from './layouts.js';
 import { type Column, IN_PAGE, PAGE_BITS, PAGE_SIZE } from './slots.js';

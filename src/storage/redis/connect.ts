@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
-import { SessionOptionsError } from '../../session.errors.js';
-import type { IoredisClient } from './ioredis.port.js';
-import type { RedisStorageOptions } from './redis.options.js';
+import { SessionOptionsError } from '../../errors.js';
+import type { IoredisClient } from './ioredis-port.js';
+import type { RedisStorageOptions } from './options.js';
 
 /** What `RedisStorage.connect(url, options)` takes besides the storage's own options. */
 export interface RedisConnectOptions extends RedisStorageOptions {

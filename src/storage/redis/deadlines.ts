@@ -1,5 +1,5 @@
-import { DEADLINE_SETS, type RedisKeys } from './redis-keys.js';
-import type { RedisPort } from './redis-port.js';
+import { DEADLINE_SETS, type RedisKeys } from './keys.js';
+import type { RedisPort } from './port.js';
 import { claimHandle, listHandle, unlistHandle } from './scripts.js';
 
 /** Milliseconds that an end nobody announced is kept for: with no purge at all, the sets stay bounded too. */

@@ -1,4 +1,4 @@
-export { RedisStorage } from './redis.storage.js';
-export type { RedisStorageOptions } from './redis.options.js';
+export { RedisStorage } from './storage.js';
+export type { RedisStorageOptions } from './options.js';
 export type { RedisConnectOptions } from './connect.js';
-export type { RedisClient } from './redis-client.js';
+export type { RedisClient } from './client.js';

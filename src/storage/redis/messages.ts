@@ -1,4 +1,4 @@
-import type { MessageListener, RedisPort, Subscription } from './redis-port.js';
+import type { MessageListener, RedisPort, Subscription } from './port.js';
 
 /** How long a failed attempt to listen is left alone, in milliseconds. */
 const RETRY_AFTER = 1_000;

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { StorageEvent } from '../session-storage.js';
 import { Messages } from './messages.js';
-import type { RedisKeys } from './redis-keys.js';
-import type { RedisPort } from './redis-port.js';
+import type { RedisKeys } from './keys.js';
+import type { RedisPort } from './port.js';
 
 /** `node type handle =user`; the user may be missing, and is last because it may be any text. */
 const MESSAGE = /^(\S+) (destroyed|expired) (\S+) (?:=([^]*))?$/;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { RedisPort, Reply } from './redis-port.js';
+import type { RedisPort, Reply } from './port.js';
 
 /** A Lua script, run by the SHA-1 of its text. */
 export class Script {

@@ -1,4 +1,4 @@
-import { RecordData } from '../record-data.js';
+import { RecordData } from '../record.js';
 import type { SessionRecord } from '../session-storage.js';
 
 /**

@@ -1,5 +1,5 @@
-import type { RedisKeys } from './redis-keys.js';
-import type { RedisPort } from './redis-port.js';
+import type { RedisKeys } from './keys.js';
+import type { RedisPort } from './port.js';
 import { listHandle, unlistHandle } from './scripts.js';
 
 /**

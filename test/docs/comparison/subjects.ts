@@ -21,7 +21,7 @@ import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import expressSession from 'express-session';
 import { MemoryStorage, Session, SessionModule, SessionStore } from 'nest-sessions';
-import { gate } from '../../http/support/gate.js';
+import { gate } from '../../support/gate.js';
 
 export const LIBRARIES = [
   'express-session',

@@ -1,0 +1,252 @@
+import { type IncomingMessage, ServerResponse } from 'node:http';
+import { inspect } from 'node:util';
+import { type ArgumentsHost, Injectable, type OnModuleInit } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { after, isThenable } from '../awaitable.js';
+import type { SessionEngine } from '../session/engine.js';
+import { SessionError, SessionStorageError } from '../errors.js';
+import { Session } from '../session/session.js';
+import type { SessionCarrier, SessionState } from '../session/state.js';
+import { SessionStore, type SessionsOfRequests, type SessionTarget } from '../nest/session.store.js';
+import type { Awaitable } from '../storage/session-storage.js';
+import { type Carried, carriedBy, hangNet, prepareResponses } from './response-patch.js';
+import type { ResponseNet } from './save-before-send.js';
+import { type CookieRequest, rawOf, SessionCookie } from './cookie.js';
+
+/** A platform's response, or Node's own. */
+type AnyResponse = ServerResponse | { readonly raw: ServerResponse };
+
+/** Finds the session of a request once, and remembers it for whoever asks next. */
+@Injectable()
+export class RequestSessions implements SessionsOfRequests, OnModuleInit {
+  private readonly engine: SessionEngine;
+
+  constructor(
+    store: SessionStore<any>,
+    private readonly cookie: SessionCookie,
+    private readonly adapterHost: HttpAdapterHost,
+  ) {
+    this.engine = store.engine;
+    store.requests = this;
+  }
+
+  /** Before the first request, so that what other middleware wraps around a response is wrapped around the hooks. */
+  onModuleInit(): void {
+    prepareResponses(this.adapterHost.httpAdapter?.getInstance?.());
+  }
+
+  /** The session that a request carries: read on the first call, with its response netted from then on. */
+  open(request: CookieRequest, response: AnyResponse | undefined): Awaitable<RequestSession> {
+    const raw = rawOf(request);
+    let carried = carriedBy(raw) as RequestSession | undefined;
+    if (!carried) {
+      carried = new RequestSession(this.engine, this.cookie, request);
+      hangNet(raw, response === undefined ? responseOf(raw) : rawResponseOf(response), carried);
+    } else if (carried.engine !== this.engine) {
+      throw new SessionError(
+        'This request has a session of another SessionModule already: one request, one module.',
+      );
+    }
+    return carried.loaded();
+  }
+
+  of(target: SessionTarget, response?: AnyResponse): Awaitable<Session<any>> {
+    if (typeof target !== 'object' || target === null) {
+      throw new SessionError(
+        `SessionStore.of() takes a request or a context of Nest; got ${String(target)}.`,
+      );
+    }
+    if (!isHost(target)) return after(this.open(target, response), sessionOf);
+    if (target.getType() !== 'http') refuseContext(target);
+    const http = target.switchToHttp();
+    return after(this.open(http.getRequest(), http.getResponse()), sessionOf);
+  }
+}
+
+/** The session of one request, and what has to happen to it when the response goes out. */
+export class RequestSession implements Carried, SessionCarrier {
+  /** Undefined until it is loaded. */
+  state: SessionState | undefined;
+  session: Session<any> | undefined;
+  net: ResponseNet | undefined;
+
+  private loading: PromiseLike<this> | undefined;
+  private committing: PromiseLike<void> | undefined;
+  private failed = false;
+
+  constructor(
+    readonly engine: SessionEngine,
+    private readonly cookie: SessionCookie,
+    private readonly request: CookieRequest,
+  ) {}
+
+  /** Reads the session once; whoever asks meanwhile waits for the same, and after a failure it is tried again. */
+  loaded(): Awaitable<this> {
+    if (this.state) return this;
+    if (this.loading) return this.loading;
+    const found = after(this.find(), (live) => {
+      const state = live ?? this.engine.lifecycle.begin();
+      state.carrier = this;
+      state.cameByCookie = live !== undefined;
+      this.state = state;
+      this.session = new Session(state, this.engine);
+      return this;
+    });
+    if (!isThenable(found)) return found;
+    const done = () => void (this.loading = undefined);
+    this.loading = found;
+    found.then(done, done);
+    return found;
+  }
+
+  /** Where a request is logged with all that hangs on it, no id shows (S50). */
+  [inspect.custom](): string {
+    return 'RequestSession';
+  }
+
+  get sealed(): boolean {
+    return this.net!.sealed;
+  }
+
+  get wasUsed(): boolean {
+    return !this.failed && (!this.state || this.state.ttlChanged || this.state.values.wasUsed);
+  }
+
+  /**
+   * Saves before a lock is released.
+   *
+   * @param selfAnswered the handler sends its answer itself, so that nothing but the net can put an error in its place
+   */
+  async saveLocked(selfAnswered: boolean): Promise<void> {
+    try {
+      await this.settle();
+    } catch (error) {
+      if (selfAnswered) this.net?.replace(error);
+      throw error;
+    }
+  }
+
+  isResponse(value: unknown): boolean {
+    const response = this.net?.response;
+    return value === response || (value as { raw?: unknown } | null)?.raw === response;
+  }
+
+  report(error: unknown): number {
+    if (error instanceof SessionStorageError) return 503;
+    this.engine.events.error('A response was not sent, as its session could not be saved', error);
+    return 500;
+  }
+
+  settle(): Awaitable<void> {
+    if (this.failed) return;
+    if (this.loading) return this.handlerStarted(this.loading).then(() => this.settle());
+    if (!this.state) return;
+    // Whoever sends meanwhile fails with it: a stream that a handler left running must not become a success.
+    if (this.committing) return this.committing.then(() => this.settle());
+    try {
+      const saving = this.engine.lifecycle.commit(this.state);
+      if (!isThenable(saving)) return;
+      this.committing = saving.then(
+        () => void (this.committing = undefined),
+        (error: unknown) => {
+          this.committing = undefined;
+          this.fail(error);
+        },
+      );
+      return this.committing;
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /**
+   * Nest sends the headers of an SSE stream on the next macrotask, while the session may still be read. They
+   * wait for it, and then for one macrotask more, as without a session, in which the handler starts.
+   */
+  private async handlerStarted(loading: PromiseLike<unknown>): Promise<void> {
+    await loading.then(undefined, () => undefined);
+    await new Promise(setImmediate);
+  }
+
+  /** Told once: whatever answers the error must not fail by the same error again. */
+  private fail(error: unknown): never {
+    this.failed = true;
+    throw error;
+  }
+
+  private find(): Awaitable<SessionState | undefined> {
+    const candidates = this.cookie.candidates(this.request);
+    if (candidates.length === 0) return undefined;
+    return candidates.length === 1 ? this.engine.lifecycle.find(candidates[0]!) : this.pick(candidates);
+  }
+
+  /** Of several cookies of the name the one that is live; two that are live count as none (S43). */
+  private async pick(candidates: string[]): Promise<SessionState | undefined> {
+    const { lifecycle } = this.engine;
+    const live: SessionState[] = [];
+    for (const candidate of candidates) {
+      const state = await lifecycle.find(candidate);
+      if (state) live.push(state);
+    }
+    if (live.length > 1) lifecycle.events.emit('rejected');
+    return live.length === 1 ? live[0] : undefined;
+  }
+
+  cookieText(): string | undefined {
+    const { state, cookie, request } = this;
+    if (!state || state.cookieDue === 'none') return undefined;
+    if (cookie.isWithheld(request)) {
+      this.engine.events.warnOnce(
+        'The session cookie is Secure and the request came in plain HTTP: the cookie was withheld. ' +
+          'Behind a proxy that ends TLS, let the platform trust it ("trust proxy" on Express, trustProxy on Fastify)',
+      );
+      return undefined;
+    }
+    return state.cookieDue === 'clear'
+      ? cookie.clear(request)
+      : cookie.text(state.id!, new Date(state.expiresAt), request);
+  }
+}
+
+const sessionOf = ({ session }: RequestSession): Session<any> => session!;
+
+function isHost(target: SessionTarget): target is ArgumentsHost {
+  return typeof (target as ArgumentsHost).switchToHttp === 'function';
+}
+
+/** @throws {SessionError} as only HTTP has a response to set a cookie on */
+export function refuseContext(context: ArgumentsHost): never {
+  throw new SessionError(
+    `The session of a request is for HTTP, and this is a context of type "${context.getType()}": ` +
+      'pass its request and response to SessionStore.of(), or load() the session by its id.',
+  );
+}
+
+/** The response of a raw request, where the request leads to it. */
+function responseOf(raw: IncomingMessage): ServerResponse {
+  const { res, socket, stream } = raw as IncomingMessage & {
+    res?: ServerResponse;
+    socket: { _httpMessage?: ServerResponse } | null;
+    stream?: Record<symbol, unknown>;
+  };
+  if (res) return res; // Express
+  if (socket?._httpMessage?.req === raw) return socket._httpMessage; // HTTP/1
+  for (const symbol of stream ? Object.getOwnPropertySymbols(stream) : []) {
+    // HTTP/2
+    const value = stream![symbol] as ServerResponse | undefined;
+    if (symbol.description === 'response' && value?.req === raw) return value;
+  }
+  throw new SessionError(
+    'SessionStore.of(): this request does not lead to its response; pass the response as the second argument.',
+  );
+}
+
+/** The session that a request carries already. */
+export function sessionOfRequest(request: CookieRequest): Session<any> | undefined {
+  return (carriedBy(rawOf(request)) as RequestSession | undefined)?.session;
+}
+
+function rawResponseOf(response: AnyResponse): ServerResponse {
+  if (response instanceof ServerResponse) return response;
+  return 'raw' in response ? response.raw : response;
+}

@@ -1,0 +1,114 @@
+import {
+  type DynamicModule,
+  type InjectionToken,
+  Module,
+  type ModuleMetadata,
+  type OptionalFactoryDependency,
+  type Provider,
+  type Type,
+} from '@nestjs/common';
+import { RequestSessions } from '../http/exchange.js';
+import { SessionCookie } from '../http/cookie.js';
+import { SessionPurger } from './session.purger.js';
+import { SessionOptionsError } from '../errors.js';
+import { resolveOptions, type SessionModuleOptions } from './session.options.js';
+import { SESSION_SETTINGS, SessionStore } from './session.store.js';
+
+/** What a class for `useClass` or `useExisting` has. */
+export interface SessionOptionsFactory {
+  createSessionOptions(): SessionModuleOptions | Promise<SessionModuleOptions>;
+}
+
+interface Scope {
+  /** Default true; with false, a module that uses sessions imports this one. */
+  isGlobal?: boolean | undefined;
+}
+
+export type SessionModuleRootOptions = SessionModuleOptions & Scope;
+
+/** Exactly one of `useFactory`, `useClass` and `useExisting`. */
+export interface SessionModuleAsyncOptions extends Scope, Pick<ModuleMetadata, 'imports'> {
+  inject?: (InjectionToken | OptionalFactoryDependency)[];
+  useFactory?: (...args: any[]) => SessionModuleOptions | Promise<SessionModuleOptions>;
+  useClass?: Type<SessionOptionsFactory>;
+  useExisting?: InjectionToken<SessionOptionsFactory>;
+}
+
+/** Sessions for a Nest application: import it once, in the root module. */
+@Module({})
+export class SessionModule {
+  static forRoot(options: SessionModuleRootOptions = {}): DynamicModule {
+    // Options that are no object stop the boot like any other wrong ones, and not the import of a file.
+    if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+      return assemble({}, settingsFrom({ useFactory: () => options }));
+    }
+    const { isGlobal, ...others } = options;
+    return assemble({ isGlobal }, settingsFrom({ useFactory: () => others }));
+  }
+
+  static forRootAsync(options: SessionModuleAsyncOptions): DynamicModule {
+    const { isGlobal, imports, ...source } = options ?? {};
+    return assemble({ isGlobal, imports }, settingsFrom(source));
+  }
+}
+
+function assemble(
+  { isGlobal = true, imports = [] }: Scope & Pick<ModuleMetadata, 'imports'>,
+  settings: Provider[],
+): DynamicModule {
+  const wrong = typeof isGlobal !== 'boolean';
+  const checked = wrong
+    ? settingsOf(() => refuse(`isGlobal must be true or false; got ${String(isGlobal)}`))
+    : settings;
+  return {
+    module: SessionModule,
+    global: isGlobal === true,
+    imports,
+    providers: [...checked, SessionStore, SessionCookie, RequestSessions, SessionPurger],
+    exports: [SessionStore, SessionCookie, RequestSessions],
+  };
+}
+
+function settingsFrom(source: SessionModuleAsyncOptions): Provider[] {
+  const { inject = [], useFactory, useClass, useExisting } = source;
+  const problem = problemOf(source);
+  if (problem) {
+    return settingsOf(() => refuse(problem));
+  }
+  if (useFactory) {
+    const resolve = async (...args: unknown[]) => resolveOptions(await useFactory(...args));
+    return [{ provide: SESSION_SETTINGS, inject, useFactory: resolve }];
+  }
+  const factory = (useClass ?? useExisting)!;
+  const resolve = async (from: SessionOptionsFactory) => {
+    if (typeof from?.createSessionOptions === 'function')
+      return resolveOptions(await from.createSessionOptions());
+    return refuse(`${useClass ? 'useClass' : 'useExisting'} must have createSessionOptions()`);
+  };
+  return [
+    ...(useClass ? [useClass] : []),
+    { provide: SESSION_SETTINGS, inject: [factory], useFactory: resolve },
+  ];
+}
+
+const SOURCES = ['useFactory', 'useClass', 'useExisting'] as const;
+
+function problemOf(source: SessionModuleAsyncOptions): string | undefined {
+  const unknown = Object.keys(source).find((name) => name !== 'inject' && !SOURCES.includes(name as never));
+  if (unknown)
+    return `${unknown} is not an option of forRootAsync; it takes imports, inject, isGlobal, ${SOURCES.join(', ')}`;
+  const given = SOURCES.filter((name) => source[name] !== undefined);
+  if (given.length !== 1)
+    return `forRootAsync takes exactly one of useFactory, useClass and useExisting; got ${given.length}`;
+  if (source.useFactory !== undefined && typeof source.useFactory !== 'function')
+    return 'useFactory must be a function';
+  if (source.useClass !== undefined && typeof source.useClass !== 'function')
+    return 'useClass must be a class';
+  return undefined;
+}
+
+const settingsOf = (useFactory: () => unknown): Provider[] => [{ provide: SESSION_SETTINGS, useFactory }];
+
+function refuse(problem: string): never {
+  throw new SessionOptionsError(`SessionModule: ${problem}`);
+}
