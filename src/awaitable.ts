@@ -1,4 +1,5 @@
-import type { Awaitable } from './storage/session-storage.js';
+/** A value, or the promise of one: what can answer at once need not make a promise. */
+export type Awaitable<T> = T | PromiseLike<T>;
 
 export function isThenable<T>(value: Awaitable<T>): value is PromiseLike<T> {
   return typeof (value as PromiseLike<T> | undefined)?.then === 'function';

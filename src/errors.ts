@@ -1,31 +1,42 @@
-import { HttpException, HttpStatus } from '@nestjs/common';
-
-/** A session was used in a way that cannot work; the message says what to do instead. */
+/**
+ * A session was used in a way that cannot work; the message says what to do instead. The base of all errors of
+ * this library.
+ *
+ * `instanceof` goes by the error's `code`. So it holds for errors that have to extend a class of Nest, and for
+ * errors of a second copy of this package.
+ */
 export class SessionError extends Error {
-  readonly code: string = 'ERR_SESSION';
+  static readonly code: string = 'ERR_SESSION';
+  readonly code: string;
 
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = new.target.name;
+    this.code = new.target.code;
+  }
+
+  static override [Symbol.hasInstance](this: { readonly code: string }, value: unknown): boolean {
+    return hasCode(value, this.code);
   }
 }
 
-/** The module's options are wrong. Thrown while the application starts. */
+/** Whether a value is an error of this code, or with `ERR_SESSION` of any code of this library. */
+export function hasCode(value: unknown, code: string): boolean {
+  if (!(value instanceof Error)) return false;
+  const { code: its } = value as { code?: unknown };
+  return (
+    its === code || (code === 'ERR_SESSION' && typeof its === 'string' && its.startsWith('ERR_SESSION_'))
+  );
+}
+
+/** Options are wrong. Thrown while the application starts. */
 export class SessionOptionsError extends SessionError {
-  override readonly code = 'ERR_SESSION_OPTIONS';
-}
-
-/** The session was destroyed or expired meanwhile. It stays dead: nothing was written (S27). */
-export class SessionGoneError extends SessionError {
-  override readonly code = 'ERR_SESSION_GONE';
-  constructor(handle: string | undefined) {
-    super(`${name(handle)} was destroyed or has expired; nothing was saved. Start a new session.`);
-  }
+  static override readonly code = 'ERR_SESSION_OPTIONS';
 }
 
 /** An id of one's own is taken. What is stored under it is untouched (S7). */
 export class SessionExistsError extends SessionError {
-  override readonly code = 'ERR_SESSION_EXISTS';
+  static override readonly code = 'ERR_SESSION_EXISTS';
   constructor(handle: string) {
     super(`Session ${handle} exists already and was left as it is; create a session with another id.`);
   }
@@ -33,44 +44,29 @@ export class SessionExistsError extends SessionError {
 
 /** One session's encoded data is larger than `maxBytes`. Nothing was saved (S55). */
 export class SessionTooLargeError extends SessionError {
-  override readonly code = 'ERR_SESSION_TOO_LARGE';
+  static override readonly code = 'ERR_SESSION_TOO_LARGE';
   constructor(handle: string | undefined, bytes: number, maxBytes: number) {
     super(
-      `${name(handle)} takes ${bytes} bytes encoded, maxBytes is ${maxBytes}; nothing was saved. ` +
+      `${nameOf(handle)} takes ${bytes} bytes encoded, maxBytes is ${maxBytes}; nothing was saved. ` +
         'Keep big data elsewhere and its key in the session, or raise maxBytes.',
     );
   }
 }
 
-/** A session's lock could not be had in time, was lost, or was asked for again inside itself (S54). */
-export class SessionLockError extends SessionError {
-  override readonly code = 'ERR_SESSION_LOCK';
-}
-
 /**
- * A login came second to another request that rotated the session: logging in would have taken it from the
- * other, so nothing was changed. As an `HttpException` it answers 409; trying again works.
+ * What a storage throws when the turn for a lock did not come within `wait` milliseconds. The library makes
+ * a `SessionLockError` of it, which has the same code.
  */
-export class SessionConflictError extends HttpException {
-  readonly code = 'ERR_SESSION_CONFLICT';
-  override readonly name = 'SessionConflictError';
-  constructor(handle: string | undefined) {
-    super('Conflict', HttpStatus.CONFLICT);
-    this.message = `${name(handle)} was rotated by another request; this login changed nothing. Try again.`;
+export class LockNotFreeError extends SessionError {
+  static override readonly code = 'ERR_SESSION_LOCK';
+  /** @param problem follows "its lock": "was not free within 10000 ms" */
+  constructor(handle: string, problem: string) {
+    super(
+      `Session ${handle}: its lock ${problem}. ` +
+        'Keep what runs inside tap() or @SessionLock() short, or raise lock.wait.',
+    );
   }
 }
 
-/**
- * The storage failed. As an `HttpException` it answers 503 and says nothing of the reason (S51);
- * the reason is in `cause`.
- */
-export class SessionStorageError extends HttpException {
-  readonly code = 'ERR_SESSION_STORAGE';
-  override readonly name = 'SessionStorageError';
-  constructor(cause: unknown) {
-    super('Service Unavailable', HttpStatus.SERVICE_UNAVAILABLE, { cause });
-  }
-}
-
-const name = (handle: string | undefined): string =>
+export const nameOf = (handle: string | undefined): string =>
   handle === undefined ? 'The session' : `Session ${handle}`;

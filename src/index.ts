@@ -18,29 +18,26 @@ export type { DefaultSessionData, SessionData, SessionPath, SessionValue } from 
 export { SessionStore } from './nest/session.store.js';
 export type { CreateSession, SessionInfo, SessionTarget } from './nest/session.store.js';
 export type { SessionEvent, SessionEventType } from './session/events.js';
+export { SessionError, SessionExistsError, SessionOptionsError, SessionTooLargeError } from './errors.js';
 export {
   SessionConflictError,
-  SessionError,
-  SessionExistsError,
   SessionGoneError,
   SessionLockError,
-  SessionOptionsError,
   SessionStorageError,
-  SessionTooLargeError,
-} from './errors.js';
+} from './errors.http.js';
 
 export { SessionCookie } from './http/cookie.js';
-export type { CookieRequest } from './http/cookie.js';
+export type { CookieRequest } from './http/request.js';
 export { SessionInterceptor } from './nest/session.loader.js';
 
 export { SessionStorage } from './storage/session-storage.js';
 export type {
-  Awaitable,
   LockOptions,
   SessionChange,
   SessionLease,
-  SessionRecord,
   StorageEvent,
   UpdateResult,
 } from './storage/session-storage.js';
+export type { Awaitable } from './awaitable.js';
+export type { SessionRecord } from './storage/record.js';
 export { MemoryStorage } from './storage/memory/storage.js';

@@ -1,15 +1,12 @@
-import { IncomingMessage } from 'node:http';
 import { Inject, Injectable } from '@nestjs/common';
 import { serialize } from 'cookie';
 import cookieParser from 'cookie-parser';
 import { sign } from 'cookie-signature';
+import { type CookieRequest, isSecure, rawOf } from './request.js';
 import { parseId } from '../session/id.js';
 import type { Session } from '../session/session.js';
 import type { SessionSettings } from '../nest/session.options.js';
 import { SESSION_SETTINGS } from '../nest/session.store.js';
-
-/** A platform's request, or Node's own. */
-export type CookieRequest = IncomingMessage | { readonly raw: IncomingMessage };
 
 /** What cookie-parser leaves on a request. */
 interface ParsedCookies {
@@ -114,26 +111,6 @@ export class SessionCookie {
       priority,
     };
   }
-}
-
-/**
- * Node's own request. On Express whatever is looked up on a request is slow, and what is not there slowest, so its
- * class is asked first.
- */
-export function rawOf(request: CookieRequest): IncomingMessage {
-  if (request instanceof IncomingMessage) return request;
-  return 'raw' in request ? request.raw : request;
-}
-
-/**
- * Whether the request came over HTTPS. Express's `protocol` and Fastify's believe a proxy exactly as far as
- * the application told them to; Node's own request knows the socket alone.
- */
-function isSecure(request: CookieRequest): boolean {
-  const { protocol } = request as { protocol?: unknown };
-  if (typeof protocol === 'string') return protocol === 'https';
-  const { socket } = rawOf(request);
-  return (socket as { encrypted?: boolean } | null)?.encrypted === true;
 }
 
 /** The different values of a name in a Cookie header, in the order they came, at most {@link MAX_CANDIDATES}. */

@@ -1,20 +1,18 @@
-import { type IncomingMessage, ServerResponse } from 'node:http';
 import { inspect } from 'node:util';
 import { type ArgumentsHost, Injectable, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { after, isThenable } from '../awaitable.js';
 import type { SessionEngine } from '../session/engine.js';
-import { SessionError, SessionStorageError } from '../errors.js';
+import { SessionError } from '../errors.js';
+import { SessionStorageError } from '../errors.http.js';
 import { Session } from '../session/session.js';
 import type { SessionCarrier, SessionState } from '../session/state.js';
 import { SessionStore, type SessionsOfRequests, type SessionTarget } from '../nest/session.store.js';
-import type { Awaitable } from '../storage/session-storage.js';
+import type { Awaitable } from '../awaitable.js';
 import { type Carried, carriedBy, hangNet, prepareResponses } from './response-patch.js';
 import type { ResponseNet } from './save-before-send.js';
-import { type CookieRequest, rawOf, SessionCookie } from './cookie.js';
-
-/** A platform's response, or Node's own. */
-type AnyResponse = ServerResponse | { readonly raw: ServerResponse };
+import { SessionCookie } from './cookie.js';
+import { type AnyResponse, type CookieRequest, rawOf, rawResponseOf, responseOf } from './request.js';
 
 /** Finds the session of a request once, and remembers it for whoever asks next. */
 @Injectable()
@@ -222,31 +220,7 @@ export function refuseContext(context: ArgumentsHost): never {
   );
 }
 
-/** The response of a raw request, where the request leads to it. */
-function responseOf(raw: IncomingMessage): ServerResponse {
-  const { res, socket, stream } = raw as IncomingMessage & {
-    res?: ServerResponse;
-    socket: { _httpMessage?: ServerResponse } | null;
-    stream?: Record<symbol, unknown>;
-  };
-  if (res) return res; // Express
-  if (socket?._httpMessage?.req === raw) return socket._httpMessage; // HTTP/1
-  for (const symbol of stream ? Object.getOwnPropertySymbols(stream) : []) {
-    // HTTP/2
-    const value = stream![symbol] as ServerResponse | undefined;
-    if (symbol.description === 'response' && value?.req === raw) return value;
-  }
-  throw new SessionError(
-    'SessionStore.of(): this request does not lead to its response; pass the response as the second argument.',
-  );
-}
-
 /** The session that a request carries already. */
 export function sessionOfRequest(request: CookieRequest): Session<any> | undefined {
   return (carriedBy(rawOf(request)) as RequestSession | undefined)?.session;
-}
-
-function rawResponseOf(response: AnyResponse): ServerResponse {
-  if (response instanceof ServerResponse) return response;
-  return 'raw' in response ? response.raw : response;
 }

@@ -1,6 +1,6 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http';
 import { isThenable } from '../awaitable.js';
-import type { Awaitable } from '../storage/session-storage.js';
+import type { Awaitable } from '../awaitable.js';
 import {
   addSessionHeaders,
   contentLength,

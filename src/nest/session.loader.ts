@@ -8,7 +8,7 @@ import {
 import { from, lastValueFrom, type Observable } from 'rxjs';
 import { after } from '../awaitable.js';
 import { SessionError } from '../errors.js';
-import type { Awaitable } from '../storage/session-storage.js';
+import type { Awaitable } from '../awaitable.js';
 import { refuseContext, type RequestSession, RequestSessions } from '../http/exchange.js';
 
 /**

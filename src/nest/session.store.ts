@@ -18,7 +18,8 @@ import type { Duration, SessionSettings } from './session.options.js';
 import { parseDuration } from '../rules.js';
 import { Session, stateOf } from '../session/session.js';
 import type { SessionState } from '../session/state.js';
-import type { Awaitable, SessionRecord } from '../storage/session-storage.js';
+import type { Awaitable } from '../awaitable.js';
+import type { SessionRecord } from '../storage/record.js';
 
 /** Injection token of the checked options. */
 export const SESSION_SETTINGS = Symbol('nest-sessions.settings');

@@ -1,18 +1,14 @@
 import { after, isThenable } from '../awaitable.js';
-import {
-  SessionError,
-  SessionExistsError,
-  SessionGoneError,
-  SessionLockError,
-  SessionStorageError,
-  SessionTooLargeError,
-} from '../errors.js';
+import { SessionError, SessionExistsError, SessionTooLargeError } from '../errors.js';
+import { SessionGoneError, SessionLockError, SessionStorageError } from '../errors.http.js';
 import type { SessionEvents } from './events.js';
 import { newHandle, newSecret, parseId, proofOf, proves } from './id.js';
 import type { SessionSettings } from '../nest/session.options.js';
 import { absoluteDeadline, SessionState } from './state.js';
 import { SessionValues, type ValueChange } from './values.js';
-import type { Awaitable, SessionChange, SessionRecord, UpdateResult } from '../storage/session-storage.js';
+import type { SessionChange, UpdateResult } from '../storage/session-storage.js';
+import type { Awaitable } from '../awaitable.js';
+import type { SessionRecord } from '../storage/record.js';
 
 /** How often a write that must not meet another one is tried again. */
 export const MAX_TRIES = 20;

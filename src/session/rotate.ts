@@ -1,8 +1,10 @@
-import { SessionConflictError, SessionError, SessionStorageError } from '../errors.js';
+import { SessionError } from '../errors.js';
+import { SessionConflictError, SessionStorageError } from '../errors.http.js';
 import { newSecret, proofOf } from './id.js';
 import { checkUser, MAX_TRIES, type SessionLifecycle } from './lifecycle.js';
 import { absoluteDeadline, type SessionState } from './state.js';
-import type { Awaitable, SessionChange, UpdateResult } from '../storage/session-storage.js';
+import type { SessionChange, UpdateResult } from '../storage/session-storage.js';
+import type { Awaitable } from '../awaitable.js';
 
 /** What a rotation may change besides the secret. */
 type Binding = Pick<SessionChange, 'userId' | 'authenticatedAt' | 'ttl'>;

@@ -1,6 +1,6 @@
 import type { SessionSettings } from '../nest/session.options.js';
 import { SessionValues } from './values.js';
-import type { SessionRecord } from '../storage/session-storage.js';
+import type { SessionRecord } from '../storage/record.js';
 
 /**
  * Where a session stands:

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { SessionError, SessionGoneError, SessionLockError } from '../errors.js';
+import { SessionError } from '../errors.js';
+import { SessionGoneError, SessionLockError } from '../errors.http.js';
 import { parseId } from './id.js';
 import type { SessionLifecycle } from './lifecycle.js';
 import type { SessionState } from './state.js';

@@ -1,4 +1,4 @@
-import { SessionLockError } from '../errors.js';
+import { SessionLockError } from '../errors.http.js';
 import type { LockOptions, SessionLease } from './session-storage.js';
 
 /** How many may wait for one session; more are refused at once (S55). */

@@ -1,50 +1,41 @@
+import type { Awaitable } from '../awaitable.js';
+import type { SessionRecord } from './record.js';
 import { LocalLocks } from './local-locks.js';
 
-/** A value, or the promise of one: a storage that can answer at once need not make a promise. */
-export type Awaitable<T> = T | PromiseLike<T>;
-
-/** What rests in a storage. All times are milliseconds since the Unix epoch. */
-export interface SessionRecord {
-  /** Public name of the record: 22 base64url characters, stable for the session's life. */
-  readonly handle: string;
-  /** SHA-256 of the id's secret part, base64url. The only thing that is stored of it (S8). */
-  readonly proof: string;
-  /** 1 when created, one more with every update. */
-  readonly version: number;
-  readonly createdAt: number;
-  /** Last use, to within `touchAfter`. */
-  readonly touchedAt: number;
-  /** The session is dead as soon as `now >= expiresAt` (S21). */
-  readonly expiresAt: number;
-  /** When the user logged in, if somebody did. */
-  readonly authenticatedAt?: number | undefined;
-  /** This session's own idle timeout in milliseconds, if it has one. */
-  readonly ttl?: number | undefined;
-  readonly userId?: string | undefined;
-  /** One encoded value per top-level key. A storage never looks inside a value. */
-  readonly data: Readonly<Record<string, string>>;
-}
-
 /**
- * What an update does to a record. A field that is absent stays as it is; of the data, only the
- * keys that are named change. No key is in both `set` and `remove`.
+ * What an update does to a record. A field that is absent stays as it is, and one that is `null` is removed. Of
+ * the data, only the keys that are named change. No key is in both `set` and `remove`.
  */
 export interface SessionChange {
   readonly set?: Readonly<Record<string, string>> | undefined;
   readonly remove?: readonly string[] | undefined;
   readonly proof?: string | undefined;
-  readonly userId?: string | undefined;
-  readonly authenticatedAt?: number | undefined;
   readonly touchedAt?: number | undefined;
   readonly expiresAt?: number | undefined;
-  readonly ttl?: number | undefined;
-  /** Write only if the record still has this version, else answer `'conflict'`. */
-  readonly expectedVersion?: number | undefined;
-  /** Write only if the lease with this token still holds the session, else answer `'conflict'` (S54). */
+  readonly userId?: string | null | undefined;
+  readonly authenticatedAt?: number | null | undefined;
+  readonly ttl?: number | null | undefined;
+  readonly client?: string | null | undefined;
+  /** Write only if this holds of the record, else answer `'conflict'`. */
+  readonly expected?: Expectation | undefined;
+  /** Write only if the lease with this token still holds the session, else answer `'lost'` (S54). */
   readonly lease?: string | undefined;
 }
 
-export type UpdateResult = 'ok' | 'conflict' | 'gone';
+/** What must be true of a record. A field that is absent may be anything, and one that is `null` must be absent. */
+export interface Expectation {
+  readonly proof?: string | undefined;
+  readonly ttl?: number | null | undefined;
+  readonly userId?: string | null | undefined;
+}
+
+/**
+ * - `'ok'`: the change is stored, or changed nothing.
+ * - `'gone'`: there is no live record, and none was made (S27).
+ * - `'conflict'`: the expectation does not hold; nothing changed.
+ * - `'lost'`: the lease does not hold the session any more; nothing changed.
+ */
+export type UpdateResult = 'ok' | 'gone' | 'conflict' | 'lost';
 
 /** Exclusive hold on one session, for a limited time. */
 export interface SessionLease {
@@ -61,20 +52,28 @@ export interface LockOptions {
   readonly hold: number;
 }
 
-/** Something that happened to a record without anybody asking for it. */
+/** Something that happened to a record without this process having asked for it. */
 export interface StorageEvent {
   readonly type: 'expired' | 'evicted' | 'corrupt' | 'destroyed';
   readonly handle?: string | undefined;
   readonly userId?: string | undefined;
 }
 
+/** One page of {@link SessionStorage.list}. */
+export interface RecordPage {
+  readonly records: readonly SessionRecord[];
+  /** Where the next page starts; undefined after the last one. */
+  readonly cursor?: string | undefined;
+}
+
 /**
- * Where sessions rest: the seven methods below are all that a storage must have.
+ * Where sessions rest. Four methods are all that a storage must have; the others have a default, or a clear error
+ * where they are needed.
  *
- * - Answers are values or promises. A failure is a throw or a rejection: the store turns it into a
- *   `SessionStorageError`, a 503.
+ * - Answers are values or promises. A failure is a throw or a rejection: the library makes a
+ *   `SessionStorageError` of it, a 503.
  * - An expired record counts as absent everywhere except in {@link count}, purged or not (S25).
- * - Records and data handed in or out are never changed afterwards, by either side.
+ * - What is handed in or out is never changed afterwards, by either side.
  *
  * `describeSessionStorage` in `nest-sessions/testing` is this contract as a test suite.
  */
@@ -85,37 +84,53 @@ export abstract class SessionStorage {
   /** The record, or undefined if it is absent, expired or damaged. Reading changes nothing. */
   abstract read(handle: string): Awaitable<SessionRecord | undefined>;
 
-  /**
-   * Applies a change atomically and adds one to the version. `'gone'`: no such record, and none is
-   * made (S27). `'conflict'`: `expectedVersion` or `lease` did not hold, and nothing changed.
-   */
+  /** Applies a change to a live record, all of it or nothing, in one step that no other call can come between. */
   abstract update(handle: string, change: SessionChange): Awaitable<UpdateResult>;
 
-  /** Removes a record. False, and not an error, if it was absent. */
-  abstract destroy(handle: string): Awaitable<boolean>;
-
-  /** Removes at most `limit` expired records and says how many; fewer than `limit` means that none is left. */
-  abstract purgeExpired(limit: number): Awaitable<number>;
-
-  /** How many records there are, expired ones that were not purged yet included. */
-  abstract count(): Awaitable<number>;
-
-  /** The records bound to a user, in no particular order. */
-  abstract byUser(userId: string): Awaitable<SessionRecord[]>;
+  /**
+   * Removes a record. False, and not an error, if it was absent, or `expected` does not hold: then it stays.
+   */
+  abstract destroy(handle: string, expected?: Expectation): Awaitable<boolean>;
 
   /**
-   * Waits in line for the exclusive hold on a session. Throws `SessionLockError` when the wait is over.
-   * As it stands here it covers every store of this process that uses this storage object; a storage
-   * that several processes share overrides it.
+   * Removes at most `limit` expired records and says how many; fewer than `limit` means that none is left. Absent
+   * where the storage removes them by itself and has nothing to tell.
+   */
+  purgeExpired?(limit: number): Awaitable<number>;
+
+  /** How many records there are, expired ones that were not purged yet included. */
+  count?(): Awaitable<number>;
+
+  /** The live records bound to a user, in no particular order. */
+  byUser?(userId: string): Awaitable<readonly SessionRecord[]>;
+
+  /** Which of these handles have a live record. Absent: they are read one by one. */
+  alive?(handles: readonly string[]): Awaitable<readonly string[]>;
+
+  /**
+   * Live records a page at a time, in no particular order: about `limit` of them, from `cursor` on. A record that is
+   * there from the first page to the last is on one of them.
+   */
+  list?(page: { readonly limit: number; readonly cursor?: string | undefined }): Awaitable<RecordPage>;
+
+  /** Answers if the storage does, else rejects. Absent: a record that is not there is read. */
+  ping?(): Awaitable<void>;
+
+  /**
+   * Waits in line for the exclusive hold on a session, whether or not it has a record yet. As it stands here it
+   * covers every store of this process that uses this storage object; a storage that several processes share
+   * overrides it, and {@link holds} or the fence in its own {@link update} with it.
+   *
+   * @throws {LockNotFreeError} when the wait is over
    */
   lock(handle: string, options: LockOptions): Awaitable<SessionLease> {
     return this.locks.acquire(handle, options);
   }
 
-  /** Called once when the application starts. */
+  /** Called when an application that uses this storage starts. */
   open(): Awaitable<void> {}
 
-  /** Called once when the application has shut down; frees only what the storage itself opened. */
+  /** Called when the last application that uses this storage has shut down; frees what the storage itself opened. */
   close(): Awaitable<void> {}
 
   /** Calls `listener` for every {@link StorageEvent} until the function that is returned is called. */
@@ -129,11 +144,15 @@ export abstract class SessionStorage {
     for (const listener of this.listeners) listener(event);
   }
 
-  /** Whether the lease with this token holds the session now: the fence of {@link update}. */
+  /** Whether the lease with this token holds the session now: the fence of {@link update}, for the {@link lock} above. */
   protected holds(handle: string, token: string): boolean {
-    return this.locks.holds(handle, token);
+    return this.localLocks?.holds(handle, token) ?? false;
   }
 
-  private readonly locks = new LocalLocks();
+  private get locks(): LocalLocks {
+    return (this.localLocks ??= new LocalLocks());
+  }
+
+  private localLocks: LocalLocks | undefined;
   private readonly listeners = new Set<(event: StorageEvent) => void>();
 }

@@ -1,4 +1,5 @@
-import type { Awaitable, SessionStorage } from '../storage/session-storage.js';
+import type { SessionStorage } from '../storage/session-storage.js';
+import type { Awaitable } from '../awaitable.js';
 import { runner } from './runner.js';
 import { ContractClock } from './storage-contract/contract-clock.js';
 import { describeExpiry } from './storage-contract/expiry.js';

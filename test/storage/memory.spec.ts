@@ -2,7 +2,8 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { MemoryStorage, type MemoryStorageOptions } from '../../src/storage/memory/storage.js';
-import type { SessionRecord, StorageEvent } from '../../src/storage/session-storage.js';
+import type { StorageEvent } from '../../src/storage/session-storage.js';
+import type { SessionRecord } from '../../src/storage/record.js';
 import { describeSessionStorage } from '../../src/testing/storage-contract.js';
 
 describeSessionStorage('MemoryStorage', ({ now }) => new MemoryStorage({ now }));

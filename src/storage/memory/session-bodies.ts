@@ -1,5 +1,5 @@
 import { RecordData } from '../record.js';
-import type { SessionRecord } from '../session-storage.js';
+import type { SessionRecord } from '../record.js';
 import { Layout, Layouts } from './layouts.js';
 import { type Column, IN_PAGE, PAGE_BITS, PAGE_SIZE } from './slots.js';
 

@@ -8,11 +8,11 @@ import { UserIndex } from './user-index.js';
 import { RecordData } from '../record.js';
 import {
   type SessionChange,
-  type SessionRecord,
   SessionStorage,
   type StorageEvent,
   type UpdateResult,
 } from '../session-storage.js';
+import { type SessionRecord } from '../record.js';
 import { checkStorageOptions, type StorageOptionRules } from '../storage-options.js';
 
 export interface MemoryStorageOptions {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { SessionLockError } from '../../errors.js';
+import { SessionLockError } from '../../errors.http.js';
 import { LocalLocks } from '../local-locks.js';
 import type { LockOptions, SessionLease } from '../session-storage.js';
 import { Messages } from './messages.js';

@@ -1,5 +1,5 @@
 import { RecordData } from '../record.js';
-import type { SessionRecord } from '../session-storage.js';
+import type { SessionRecord } from '../record.js';
 
 /**
  * How a session is written as a hash. Its own fields are three texts, and not one field a property: that is half

@@ -3,10 +3,10 @@ import {
   type LockOptions,
   type SessionChange,
   type SessionLease,
-  type SessionRecord,
   SessionStorage,
   type UpdateResult,
 } from '../session-storage.js';
+import { type SessionRecord } from '../record.js';
 import { connectClient, type RedisConnectOptions } from './connect.js';
 import { Deadlines } from './deadlines.js';
 import { type RedisClient, portOf } from './client.js';

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import type { SessionChange, SessionRecord, SessionStorage } from '../../storage/session-storage.js';
+import type { SessionChange, SessionStorage } from '../../storage/session-storage.js';
+import type { SessionRecord } from '../../storage/record.js';
 import { runner } from '../runner.js';
 import type { ContractClock } from './contract-clock.js';
 

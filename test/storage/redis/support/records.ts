@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { SessionRecord } from '../../../../src/storage/session-storage.js';
+import type { SessionRecord } from '../../../../src/storage/record.js';
 
 export const newHandle = (): string => randomBytes(16).toString('base64url');
 

@@ -1,0 +1,73 @@
+import { HttpException, HttpStatus } from '@nestjs/common';
+import { hasCode, nameOf } from './errors.js';
+
+/**
+ * Errors that answer a request by themselves. The client is told the status and nothing else; the message is
+ * for the log.
+ */
+abstract class SessionHttpError extends HttpException {
+  static readonly code: string;
+  readonly code: string;
+
+  constructor(status: HttpStatus, message: string, options?: ErrorOptions) {
+    super(PHRASES[status as keyof typeof PHRASES], status, options);
+    this.name = new.target.name;
+    this.message = message;
+    this.code = new.target.code;
+  }
+
+  static override [Symbol.hasInstance](this: { readonly code: string }, value: unknown): boolean {
+    return hasCode(value, this.code);
+  }
+}
+
+const PHRASES = {
+  [HttpStatus.UNAUTHORIZED]: 'Unauthorized',
+  [HttpStatus.FORBIDDEN]: 'Forbidden',
+  [HttpStatus.CONFLICT]: 'Conflict',
+  [HttpStatus.SERVICE_UNAVAILABLE]: 'Service Unavailable',
+} as const;
+
+/**
+ * The session was destroyed, has expired, or went to another user meanwhile. It stays dead for this holder:
+ * nothing was written (S27, S56). 401: the client has to log in again.
+ */
+export class SessionGoneError extends SessionHttpError {
+  static override readonly code = 'ERR_SESSION_GONE';
+  constructor(handle: string | undefined) {
+    super(
+      HttpStatus.UNAUTHORIZED,
+      `${nameOf(handle)} was destroyed, has expired or went to another user; nothing was saved. Start a new session.`,
+    );
+  }
+}
+
+/** A session's lock could not be had in time, was lost, or was asked for again inside itself (S54). 503. */
+export class SessionLockError extends SessionHttpError {
+  static override readonly code = 'ERR_SESSION_LOCK';
+  constructor(message: string, options?: ErrorOptions) {
+    super(HttpStatus.SERVICE_UNAVAILABLE, message, options);
+  }
+}
+
+/**
+ * A login came second to another request that rotated the session: logging in would have taken it from the
+ * other, so nothing was changed. 409: trying again works.
+ */
+export class SessionConflictError extends SessionHttpError {
+  static override readonly code = 'ERR_SESSION_CONFLICT';
+  constructor(handle: string | undefined) {
+    super(
+      HttpStatus.CONFLICT,
+      `${nameOf(handle)} was rotated by another request; this login changed nothing. Try again.`,
+    );
+  }
+}
+
+/** The storage failed. 503, which says nothing of the reason (S51); the reason is in `cause`. */
+export class SessionStorageError extends SessionHttpError {
+  static override readonly code = 'ERR_SESSION_STORAGE';
+  constructor(cause: unknown) {
+    super(HttpStatus.SERVICE_UNAVAILABLE, 'Service Unavailable', { cause });
+  }
+}
