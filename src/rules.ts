@@ -1,7 +1,9 @@
 import { validateCronExpression } from 'cron';
 import ms from 'ms';
 import { SessionOptionsError } from './errors.js';
-import type { SessionCodec } from './nest/session.options.js';
+
+/** Seconds, or a string as the `ms` package reads it: `'30m'`, `'1h'`, `'14 days'`. */
+export type Duration = number | string;
 
 /**
  * Milliseconds of a duration.
@@ -77,8 +79,8 @@ export const isCount = (value: unknown): value is number =>
   Number.isSafeInteger(value) && (value as number) > 0;
 export const isCron = (value: unknown): value is string =>
   typeof value === 'string' && validateCronExpression(value).valid;
-export const isCodec = (value: unknown): value is SessionCodec =>
-  isObject(value) && isFunction((value as SessionCodec).encode) && isFunction((value as SessionCodec).decode);
+export const isCodec = (value: unknown): value is any =>
+  isObject(value) && isFunction((value as any).encode) && isFunction((value as any).decode);
 
 export function kindOf(value: unknown): string {
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : `a list of ${value.length}`;

@@ -1,5 +1,5 @@
 import { type Check, isObject, orDefault, show } from '../rules.js';
-import type { SessionCookieOptions, SessionSettings } from '../nest/session.options.js';
+import type { SessionCookieOptions } from '../nest/session.options.js';
 
 // A longer name could push name and value over the 4,096 octets that browsers take (S40): an id has
 // up to 279 characters, and signing adds "s%3A", a dot and a digest of up to 129.
@@ -28,7 +28,7 @@ const COOKIE_OPTIONS = [
 ] as const satisfies (keyof SessionCookieOptions)[];
 
 /** The cookie's options, checked against each other and the cookie's name. */
-export function resolveCookie(check: Check, value: unknown, name: string): SessionSettings['cookie'] {
+export function resolveCookie(check: Check, value: unknown, name: string): any {
   if (value !== undefined && !isObject(value)) {
     check.fail('cookie', `must be an object with some of ${COOKIE_OPTIONS.join(', ')}`, value);
   }

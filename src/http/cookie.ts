@@ -1,12 +1,10 @@
-import { Inject, Injectable } from '@nestjs/common';
 import { serialize } from 'cookie';
 import cookieParser from 'cookie-parser';
 import { sign } from 'cookie-signature';
 import { type CookieRequest, isSecure, rawOf } from './request.js';
 import { parseId } from '../session/id.js';
 import type { Session } from '../session/session.js';
-import type { SessionSettings } from '../nest/session.options.js';
-import { SESSION_SETTINGS } from '../nest/session.store.js';
+import type { HttpSettings } from './settings.js';
 
 /** What cookie-parser leaves on a request. */
 interface ParsedCookies {
@@ -21,9 +19,8 @@ const MAX_CANDIDATES = 4;
 const MAX_AGE_LIMIT = 34_560_000;
 
 /** The session cookie as text: for responses that are made by hand. */
-@Injectable()
 export class SessionCookie {
-  constructor(@Inject(SESSION_SETTINGS) private readonly settings: SessionSettings) {}
+  constructor(private readonly settings: HttpSettings) {}
 
   /** The cookie's value in this request, verified if cookies are signed; undefined if there is none that is sound. */
   read(request: CookieRequest): string | undefined {

@@ -1,21 +1,12 @@
 import { randomBytes } from 'node:crypto';
+import type { CrossOriginRule } from '../http/cross-origin.js';
+import type { HttpSettings } from '../http/settings.js';
+import type { SessionCodec, SessionSettings } from '../session/settings.js';
+import type { Duration } from '../rules.js';
 import { Check, isCodec, isCount, isCron, isFunction, isObject, kindOf, orDefault } from '../rules.js';
 import { COOKIE_NAME_RULE, isCookieName, resolveCookie } from '../http/cookie-options.js';
 import { MemoryStorage } from '../storage/memory/storage.js';
 import type { SessionStorage } from '../storage/session-storage.js';
-
-/** Seconds, or a string as the `ms` package reads it: `'30m'`, `'1h'`, `'14 days'`. */
-export type Duration = number | string;
-
-/**
- * How one value is written into a storage and read back. A value that was not changed must be written as the same
- * text again: that is how a change in place is found. To encrypt, derive the IV from the value (AES-SIV) rather than
- * from chance, or every object that is read counts as changed, and is written.
- */
-export interface SessionCodec {
-  encode(value: unknown): string;
-  decode(text: string): unknown;
-}
 
 export interface SessionCookieOptions {
   /** Default `'/'`. */
@@ -66,24 +57,11 @@ export interface SessionModuleOptions {
 }
 
 /** The options once checked: defaults filled in, times in milliseconds. */
-export interface SessionSettings {
-  readonly ttl: number;
-  /** `Infinity`: no absolute timeout. */
-  readonly absoluteTtl: number;
-  readonly touchAfter: number;
-  readonly cookieName: string;
-  readonly cookie: Readonly<
-    Required<Omit<SessionCookieOptions, 'domain' | 'priority'>> &
-      Pick<SessionCookieOptions, 'domain' | 'priority'>
-  >;
-  readonly secrets: readonly string[];
+export interface ResolvedOptions extends SessionSettings, HttpSettings {
   readonly storage: SessionStorage;
-  readonly initial: (() => object) | undefined;
   readonly purge: { readonly cron: string | false; readonly batch: number };
-  readonly codec: SessionCodec;
-  readonly maxBytes: number;
-  readonly generateId: () => string;
-  readonly lock: { readonly wait: number; readonly hold: number };
+  readonly crossOrigin: CrossOriginRule;
+  readonly touchWhen: ((request: any) => boolean) | undefined;
 }
 
 /**
@@ -91,7 +69,7 @@ export interface SessionSettings {
  *
  * @throws {SessionOptionsError} one error that names every wrong option, what it got and what it takes
  */
-export function resolveOptions(options: SessionModuleOptions = {}): SessionSettings {
+export function resolveOptions(options: SessionModuleOptions = {}): ResolvedOptions {
   const check = new Check();
   if (!isObject(options)) check.fail('the options', 'must be an object', options);
   const given = check.known(options, '', OPTIONS);
@@ -102,7 +80,9 @@ export function resolveOptions(options: SessionModuleOptions = {}): SessionSetti
     isCookieName,
     COOKIE_NAME_RULE,
   );
-  const settings: SessionSettings = {
+  const settings: ResolvedOptions = {
+    crossOrigin: { mode: 'refuse', trustedOrigins: new Set() },
+    touchWhen: undefined,
     ttl,
     absoluteTtl:
       given.absoluteTtl === undefined || given.absoluteTtl === false
@@ -176,9 +156,6 @@ const STORAGE_METHODS = [
   'read',
   'update',
   'destroy',
-  'purgeExpired',
-  'count',
-  'byUser',
   'lock',
   'open',
   'close',
@@ -197,7 +174,7 @@ function resolveSecrets(check: Check, value: unknown): readonly string[] {
   return secrets as string[];
 }
 
-function resolvePurge(check: Check, value: unknown): SessionSettings['purge'] {
+function resolvePurge(check: Check, value: unknown): ResolvedOptions['purge'] {
   if (value === false) return { cron: false, batch: 1_000 };
   if (value !== undefined && !isObject(value)) check.fail('purge', 'must be { cron, batch } or false', value);
   const given = check.known(value, 'purge.', ['cron', 'batch'] as const);
