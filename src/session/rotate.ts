@@ -43,7 +43,9 @@ export function regenerate(storage: CheckedStorage, state: SessionState): Promis
     }
     const result = await rotate(storage, state, {});
     // Another rotation came first: the session has a new secret, which this holder need not know.
-    if (result === 'conflict') await look(storage, state);
+    if (result === 'conflict' && (await look(storage, state))) {
+      storage.events.emit('conflict', state.handle, state.record.userId);
+    }
     if (result === 'gone' || state.outside) throw new SessionGoneError(state.handle);
   });
 }

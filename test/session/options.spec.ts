@@ -306,10 +306,10 @@ describe('the defaults', () => {
     const { id, handle } = await bench.store.create();
     const deadline = bench.probe.peek(handle)!.expiresAt;
     passTime(after - 1);
-    await (await visitor(bench, `sid=${id}`)).save();
+    await (await loaded(bench, id)).save();
     expect(bench.probe.peek(handle)!.expiresAt).toBe(deadline);
     passTime(1);
-    await (await visitor(bench, `sid=${id}`)).save();
+    await (await loaded(bench, id)).save();
     expect(bench.probe.peek(handle)!.expiresAt).toBe(deadline + after);
   });
 
