@@ -214,7 +214,6 @@ export class CheckedStorage {
       throw new SessionLockError(error.message, { cause: error });
     }
     this.events.error('The session storage failed', error);
-    this.events.emit('unavailable');
     throw new SessionStorageError(error);
   }
 }

@@ -20,9 +20,7 @@ export type SessionEventType =
   /** The storage failed where no caller is told, as when only the touch was to be written. */
   | 'failed'
   /** A cross-origin request was refused, or would have been in mode `'log'` (S61). */
-  | 'refused'
-  /** A call of the storage failed. */
-  | 'unavailable';
+  | 'refused';
 
 /** One event. It never holds an id: the handle names the session (S5, S50). */
 export interface SessionEvent {

@@ -85,9 +85,9 @@ export class Turns {
     const held = this.heldHere(handle);
     if (!held) return this.alone(handle, 'tap', fn);
     if (held.by === 'route') return this.inRoute(held, fn);
-    throw new SessionLockError(
-      `Session ${handle}: tap() inside a tap() of the same session would wait for itself; use the data of the outer one.`,
-    );
+    const problem = `Session ${handle}: tap() inside a tap() of the same session would wait for itself; use the data of the outer one.`;
+    this.storage.events.warn(problem);
+    throw new SessionLockError(problem);
   }
 
   /** The route holds the lock already; its taps still run one after another. */
