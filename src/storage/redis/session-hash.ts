@@ -22,13 +22,13 @@ const START = /^(\S+) (\d+(?:\.\d+)?) \S*$/;
 const LOGIN = /^(-|\d+(?:\.\d+)?) (?:-|=([^]*))$/;
 
 /** All fields and values of a new session, as the creating script takes them. */
-export function fieldsOf(record: SessionRecord, listedUntil: number | undefined, once: string): string[] {
+export function fieldsOf(record: SessionRecord, once: string, listed: Listing | undefined): string[] {
   const { touchedAt, expiresAt, ttl, proof, createdAt, userId, authenticatedAt, client, data } = record;
   const bound = userId !== undefined || authenticatedAt !== undefined;
-  const listed = bound ? (listedUntil ?? 0) : '-';
+  const until = bound ? (listed?.until ?? 0) : '-';
   const fields = [
     '@',
-    `${touchedAt} ${expiresAt} ${ttl ?? '-'} ${listed}`,
+    `${touchedAt} ${expiresAt} ${ttl ?? '-'} ${until}`,
     '@p',
     `${checkProof(proof)} ${createdAt} ${once}`,
   ];
@@ -44,12 +44,18 @@ export function expectationArgs({ proof, ttl, userId }: Expectation = {}): strin
 }
 
 /**
- * A change as the arguments of the updating script, without those that say when.
+ * A change as the arguments of the updating script that follow the expectation.
  *
- * @param listed until when the index lists the session, and for which user
+ * @param once a number used once, for what must not be done twice
+ * @param listed what the index says of the session
  * @param linger milliseconds that Redis keeps the session past its deadline
  */
-export function changeArgs(change: SessionChange, listed: Listing | undefined, linger: number): string[] {
+export function changeArgs(
+  change: SessionChange,
+  once: string,
+  listed: Listing | undefined,
+  linger: number,
+): string[] {
   const { set, remove, touchedAt, expiresAt, ttl, proof, authenticatedAt, userId, client, lease } = change;
   // What is removed and set ends up set.
   const removed = remove?.filter((key) => !set || !Object.hasOwn(set, key)) ?? [];
@@ -59,6 +65,7 @@ export function changeArgs(change: SessionChange, listed: Listing | undefined, l
     expiresAt === undefined ? '' : removalTime(expiresAt, linger),
     numberArg(ttl),
     proof === undefined ? '' : checkProof(proof),
+    once,
     numberArg(authenticatedAt),
     textArg(userId),
     textArg(client),

@@ -20,7 +20,7 @@ local function look(key)
   if not (found[1] and found[2]) then return redis.call('EXISTS', key) == 1 and 'damaged' or 'absent' end
   local s = { login = '-', user = '-' }
   s.touched, s.expires, s.ttl, s.listed = string.match(found[1], '^([%d.]+) ([%d.]+) ([%d.-]+) ([%d-]+)$')
-  s.proof, s.start = string.match(found[2], '^(%S+) ([%d.]+ %S*)$')
+  s.proof, s.created, s.once = string.match(found[2], '^(%S+) ([%d.]+) (%S*)$')
   if found[3] then
     s.login, s.user = string.match(found[3], '^([%d.-]+) (=.*)$')
     if not s.user then s.login, s.user = string.match(found[3], '^([%d.-]+) (%-)$') end
@@ -51,7 +51,7 @@ local key = KEYS[1]
 if redis.call('EXISTS', key) == 1 then
   local state, s = look(key)
   if state == 'damaged' then return 0 end
-  if s.proof .. ' ' .. s.start == ARGV[6] then return 1 end
+  if s.proof .. ' ' .. s.created .. ' ' .. s.once == ARGV[6] then return 1 end
   if state == 'live' then return 0 end
   redis.call('DEL', key)
 end
@@ -64,12 +64,12 @@ return 1
 
 /**
  * KEYS: session, and its lock if the write depends on a lease. ARGV: now; expected proof, ttl, user; touched,
- * expires, when Redis removes it, ttl, proof, login, user, client; until when the index lists the session, for which
- * user; lease token; number of removed fields, removed fields, then data fields and values. What is not given is
- * empty, and \`-\` is none.
+ * expires, when Redis removes it, ttl, proof, a number used once if there is one, login, user, client; until when the
+ * index lists the session, for which user; lease token; number of removed fields, removed fields, then data fields
+ * and values. What is not given is empty, and `-` is none.
  *
- * A rotation that is run a second time, as after a broken connection, finds its own proof instead of the expected
- * one: done. Fields are set before any is removed: where memory is short, that fails before anything has changed.
+ * A rotation that is run a second time, as after a broken connection, finds its own proof and number: done. Fields
+ * are set before any is removed: where memory is short, that fails before anything has changed.
  */
 export const updateSession = new Script(`
 ${LOOK}
@@ -79,18 +79,18 @@ local state, s = look(key)
 if state == 'damaged' then return ${DAMAGED} end
 if state ~= 'live' then return ${GONE} end
 if not expected(s) then
-  if ARGV[2] == '' or ARGV[2] == s.proof or ARGV[9] ~= s.proof then return ${CONFLICT} end
+  if ARGV[9] ~= s.proof or ARGV[10] ~= s.once then return ${CONFLICT} end
   return ARGV[6] == '' and ${OK} or ${OK_EARLIER}
 end
-if #KEYS == 2 and redis.call('GET', KEYS[2]) ~= ARGV[15] then return ${LOST} end
+if #KEYS == 2 and redis.call('GET', KEYS[2]) ~= ARGV[16] then return ${LOST} end
 
 local function given(i, stored) return ARGV[i] ~= '' and ARGV[i] or stored end
-local deadline, login, user = given(6, s.expires), given(10, s.login), given(11, s.user)
+local deadline, login, user = given(6, s.expires), given(11, s.login), given(12, s.user)
 local bound = login ~= '-' or user ~= '-'
 local listed = bound and '0' or '-'
 if user ~= '-' then
   if user == s.user then listed = s.listed end
-  if user == ARGV[14] and tonumber(ARGV[13]) > tonumber(listed) then listed = ARGV[13] end
+  if user == ARGV[15] and tonumber(ARGV[14]) > tonumber(listed) then listed = ARGV[14] end
   if tonumber(deadline) > tonumber(listed) then return { user, deadline } end
 end
 
@@ -102,19 +102,19 @@ local function put(field, text, stored)
 end
 put('@', given(5, s.touched) .. ' ' .. deadline .. ' ' .. given(8, s.ttl) .. ' ' .. listed,
   s.touched .. ' ' .. s.expires .. ' ' .. s.ttl .. ' ' .. s.listed)
-put('@p', given(9, s.proof) .. ' ' .. s.start, s.proof .. ' ' .. s.start)
+if ARGV[9] ~= '' then put('@p', ARGV[9] .. ' ' .. s.created .. ' ' .. ARGV[10]) end
 if bound then put('@u', login .. ' ' .. user, s.login .. ' ' .. s.user) end
-if ARGV[12] ~= '' and ARGV[12] ~= '-' then put('@c', string.sub(ARGV[12], 2)) end
+if ARGV[13] ~= '' and ARGV[13] ~= '-' then put('@c', string.sub(ARGV[13], 2)) end
 if #own > 0 then redis.call('HSET', key, unpack(own)) end
-local first = 17 + ARGV[16]
+local first = 18 + ARGV[17]
 for i = first, #ARGV, 4000 do
   redis.call('HSET', key, unpack(ARGV, i, math.min(i + 3999, #ARGV)))
 end
-for i = 17, first - 1, 4000 do
+for i = 18, first - 1, 4000 do
   redis.call('HDEL', key, unpack(ARGV, i, math.min(i + 3999, first - 1)))
 end
 if not bound and (s.login ~= '-' or s.user ~= '-') then redis.call('HDEL', key, '@u') end
-if ARGV[12] == '-' then redis.call('HDEL', key, '@c') end
+if ARGV[13] == '-' then redis.call('HDEL', key, '@c') end
 if ARGV[6] == '' then return ${OK} end
 redis.call('PEXPIREAT', key, ARGV[7])
 return tonumber(deadline) < tonumber(s.expires) and ${OK_EARLIER} or ${OK}

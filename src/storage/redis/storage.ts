@@ -56,8 +56,8 @@ export class RedisStorage extends SessionStorage {
   /** These two are there only if this node is to tell the others, and hear of them. */
   private readonly nodeEvents: NodeEvents | undefined;
   private readonly deadlines: Deadlines | undefined;
-  private readonly once = randomBytes(3).toString('base64url');
-  private created = 0;
+  private readonly node = randomBytes(3).toString('base64url');
+  private numbers = 0;
 
   /**
    * @param client `Redis` or `Cluster` of ioredis, or what `createClient` or `createCluster` of node-redis made. It
@@ -101,12 +101,8 @@ export class RedisStorage extends SessionStorage {
     const { handle, userId, expiresAt } = record;
     const listed = userId === undefined ? undefined : await this.addToUser(userId, handle, expiresAt);
     await this.deadlines?.add(handle, expiresAt);
-    const once = this.once + (++this.created % 1_296).toString(36);
-    const args = [
-      String(Date.now()),
-      removalTime(expiresAt, this.linger),
-      ...fieldsOf(record, listed?.until, once),
-    ];
+    const fields = fieldsOf(record, this.numberOnce(), listed);
+    const args = [String(Date.now()), removalTime(expiresAt, this.linger), ...fields];
     return (await scripts.createSession.run(this.port, [this.keys.session(handle)], args)) === 1;
   }
 
@@ -123,14 +119,15 @@ export class RedisStorage extends SessionStorage {
   }
 
   async update(handle: string, change: SessionChange): Promise<UpdateResult> {
-    const { lease, userId, expiresAt, expected } = change;
+    const { lease, userId, expiresAt, expected, proof } = change;
     const keys = [this.keys.session(handle)];
     if (lease !== undefined) keys.push(this.keys.lock(handle));
+    const once = proof === undefined ? '' : this.numberOnce();
     const write = (listed: Listing | undefined) => {
       const args = [
         String(Date.now()),
         ...expectationArgs(expected),
-        ...changeArgs(change, listed, this.linger),
+        ...changeArgs(change, once, listed, this.linger),
       ];
       return scripts.updateSession.run(this.port, keys, args);
     };
@@ -285,6 +282,11 @@ export class RedisStorage extends SessionStorage {
     const until = UserIndex.until(deadline);
     await this.users.add(userId, handle, until);
     return { userId, until };
+  }
+
+  /** Tells a command that is sent again from another one of the same content. */
+  private numberOnce(): string {
+    return this.node + (++this.numbers % 1_296).toString(36);
   }
 
   /** Milliseconds that Redis keeps a session past its deadline. */
