@@ -13,7 +13,7 @@ import {
 } from '../../src/index.js';
 import type { SessionModuleOptions } from '../../src/index.js';
 import { freezeTime, passTime, unfreezeTime } from '../support/clock.js';
-import { failureOf, loaded, open, visitor } from '../support/session-bench.js';
+import { failureOf, loaded, open } from '../support/session-bench.js';
 
 /** The two ways to give options. */
 const ways: [way: string, boot: (options: any) => Promise<unknown>][] = [
