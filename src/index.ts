@@ -8,9 +8,11 @@ export type {
   SessionModuleRootOptions,
   SessionOptionsFactory,
 } from './nest/session.module.js';
-export type { SessionCookieOptions, SessionModuleOptions } from './nest/session.options.js';
-export type { Duration } from './rules.js';
+export type { SessionModuleOptions } from './nest/session.options.js';
 export type { SessionCodec } from './session/settings.js';
+export type { SessionCookieOptions } from './http/cookie-options.js';
+export type { CrossOriginOptions } from './http/origin.js';
+export type { Duration } from './rules.js';
 
 export { AllowCrossOrigin, Session, SessionLock, UseSession } from './nest/session.decorators.js';
 export { SessionGuard } from './nest/session.guard.js';
@@ -18,7 +20,8 @@ export { SessionInterceptor } from './nest/session.loader.js';
 export type { DefaultSessionData, SessionData, SessionPath, SessionValue } from './session/session-data.js';
 
 export { SessionStore } from './nest/session.store.js';
-export type { CreateSession, SessionInfo, SessionOfOptions, SessionTarget } from './nest/session.store.js';
+export type { CreateSession } from './session/sessions.js';
+export type { SessionInfo, SessionOfOptions, SessionTarget } from './nest/session.store.js';
 export type { SessionEvent, SessionEventType } from './session/events.js';
 export {
   LockNotFreeError,

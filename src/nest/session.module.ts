@@ -16,9 +16,10 @@ import { SessionCookie } from '../http/cookie.js';
 import { Exchanges } from '../http/exchange.js';
 import { prepareResponses } from '../http/response-patch.js';
 import { SessionTransport } from '../http/transport.js';
+import { isOptions } from '../rules.js';
 import { SessionEvents } from '../session/events.js';
 import { Sessions } from '../session/sessions.js';
-import { type ResolvedOptions, resolveOptions, type SessionModuleOptions } from './session.options.js';
+import { type ModuleSettings, resolveOptions, type SessionModuleOptions } from './session.options.js';
 import { SessionPurger } from './session.purger.js';
 import { SessionStore } from './session.store.js';
 import { SESSION_OPTIONS } from './tokens.js';
@@ -50,7 +51,7 @@ export class SessionModule implements OnModuleInit {
 
   static forRoot(options: SessionModuleRootOptions = {}): DynamicModule {
     // Options that are no object stop the boot like any other wrong ones, and not the import of a file.
-    if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    if (!isOptions(options)) {
       return assemble({}, settingsFrom({ useFactory: () => options }));
     }
     const { isGlobal, ...others } = options;
@@ -89,13 +90,15 @@ const PROVIDERS: Provider[] = [
   {
     provide: SessionCookie,
     inject: [SESSION_OPTIONS],
-    useFactory: (options: ResolvedOptions) => new SessionCookie(options),
+    useFactory: (options: ModuleSettings) => new SessionCookie(options),
   },
   {
     provide: Exchanges,
     inject: [SESSION_OPTIONS, SessionCookie],
-    useFactory: (options: ResolvedOptions, cookie: SessionCookie) => {
-      const events = new SessionEvents(new Logger('SessionModule'));
+    useFactory: (options: ModuleSettings, cookie: SessionCookie) => {
+      const log = new Logger('SessionModule');
+      for (const warning of options.warnings) log.warn(warning);
+      const events = new SessionEvents(log);
       const sessions = new Sessions(options.storage, options, events);
       const transport = new SessionTransport(
         cookie,
@@ -108,8 +111,7 @@ const PROVIDERS: Provider[] = [
   {
     provide: SessionStore,
     inject: [Exchanges, SESSION_OPTIONS],
-    useFactory: (exchanges: Exchanges, { purge }: ResolvedOptions) =>
-      new SessionStore(exchanges, purge.batch),
+    useFactory: (exchanges: Exchanges, { purge }: ModuleSettings) => new SessionStore(exchanges, purge.batch),
   },
   SessionPurger,
 ];

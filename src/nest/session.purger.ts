@@ -8,7 +8,7 @@ import { ModuleRef } from '@nestjs/core';
 import { SchedulerRegistry } from '@nestjs/schedule';
 import { CronJob } from 'cron';
 import { SessionOptionsError } from '../errors.js';
-import type { ResolvedOptions } from './session.options.js';
+import type { ModuleSettings } from './session.options.js';
 import { SessionStore } from './session.store.js';
 import { SESSION_OPTIONS } from './tokens.js';
 
@@ -27,7 +27,7 @@ export class SessionPurger implements OnApplicationBootstrap, BeforeApplicationS
   private running: Promise<void> | undefined;
 
   constructor(
-    @Inject(SESSION_OPTIONS) private readonly options: ResolvedOptions,
+    @Inject(SESSION_OPTIONS) private readonly options: ModuleSettings,
     private readonly store: SessionStore<any>,
     private readonly modules: ModuleRef,
   ) {}

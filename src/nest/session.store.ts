@@ -4,12 +4,11 @@ import type { Observable } from 'rxjs';
 import { SessionError } from '../errors.js';
 import type { Ask, Exchanges } from '../http/exchange.js';
 import type { AnyResponse, CookieRequest } from '../http/request.js';
-import { type Duration, parseDuration } from '../rules.js';
 import type { SessionEvent } from '../session/events.js';
 import type { DefaultSessionData } from '../session/session-data.js';
 import { save } from '../session/save.js';
 import { Session, stateOf } from '../session/session.js';
-import type { Sessions } from '../session/sessions.js';
+import type { CreateSession, Sessions } from '../session/sessions.js';
 import type { SessionRecord } from '../storage/record.js';
 import { askOf, demandRequest } from './contexts.js';
 
@@ -37,18 +36,6 @@ export interface SessionInfo<T = DefaultSessionData> {
   readonly data: Partial<T>;
 }
 
-export interface CreateSession<T> {
-  /** An id of one's own: 22 to 256 characters of `A–Z a–z 0–9 . _ ~ -`. It must be impossible to guess. */
-  id?: string | undefined;
-  data?: Partial<T> | undefined;
-  /** Starts the session as this user's, logged in now. */
-  userId?: string | undefined;
-  /** The session's own idle timeout, in seconds or as `'30d'`. */
-  ttl?: Duration | undefined;
-}
-
-const CREATE = ['id', 'data', 'userId', 'ttl'] satisfies (keyof CreateSession<any>)[];
-
 /** All sessions: for services, guards, workers and sockets. */
 export class SessionStore<T extends object = DefaultSessionData>
   implements OnModuleInit, OnApplicationShutdown
@@ -73,13 +60,8 @@ export class SessionStore<T extends object = DefaultSessionData>
    *
    * @throws {SessionExistsError} if an id of one's own is taken; what is stored there stays as it was
    */
-  async create(session: CreateSession<T> = {}): Promise<Session<T>> {
-    for (const name of Object.keys(session)) {
-      if (!(CREATE as string[]).includes(name))
-        throw new SessionError(`create: ${name} is unknown; it takes ${CREATE.join(', ')}.`);
-    }
-    const ttl = session.ttl === undefined ? undefined : parseDuration('create: ttl', session.ttl);
-    return new Session<T>(await this.#sessions.create({ ...session, ttl }), this.#sessions);
+  async create(options: CreateSession<T> = {}): Promise<Session<T>> {
+    return new Session<T>(await this.#sessions.create(options), this.#sessions);
   }
 
   /** The session of an id, or undefined: unknown, malformed, forged and expired are all the same. Does not touch. */

@@ -1,4 +1,3 @@
-import { SessionError } from '../errors.js';
 import { SessionConflictError, SessionGoneError } from '../errors.http.js';
 import type { SessionRecord } from '../storage/record.js';
 import type { SessionChange, UpdateResult } from '../storage/session-storage.js';
@@ -18,6 +17,7 @@ import {
   refuseSent,
 } from './save.js';
 import type { SessionState } from './state.js';
+import { checkUser } from './users.js';
 
 /*
  * New secrets for sessions: on request, and at every login. A rotation expects the proof it replaces, and nothing else:
@@ -168,16 +168,4 @@ async function updateOrLearn(
     if (record?.proof !== change.proof) throw error;
     return 'ok';
   }
-}
-
-/** @throws {SessionError} unless a user is named as the library names them (S59) */
-export function checkUser(userId: unknown, where: string): void {
-  if (typeof userId === 'string' && userId !== '' && !/\p{Surrogate}/u.test(userId)) return;
-  const got =
-    typeof userId !== 'string'
-      ? `a ${typeof userId}`
-      : userId === ''
-        ? '""'
-        : 'a text with half a surrogate pair';
-  throw new SessionError(`${where}: a user is a non-empty string of well-formed Unicode; got ${got}.`);
 }

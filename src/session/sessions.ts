@@ -1,13 +1,22 @@
 import { setImmediate } from 'node:timers/promises';
 import { after, type Awaitable } from '../awaitable.js';
-import { SessionError } from '../errors.js';
 import { SessionGoneError } from '../errors.http.js';
+import {
+  checkedOptions,
+  type Duration,
+  duration,
+  isOptions,
+  kindOf,
+  milliseconds,
+  type OptionRules,
+} from '../rules.js';
 import type { SessionRecord } from '../storage/record.js';
 import type { SessionStorage } from '../storage/session-storage.js';
 import { CheckedStorage } from './checked-storage.js';
 import type { SessionEvents } from './events.js';
-import { isHandle, parseId, proves } from './id.js';
-import { checkUser, login } from './rotate.js';
+import { isHandle, isOwnId, parseId, proves } from './id.js';
+import { login } from './rotate.js';
+import { checkUser, userRule } from './users.js';
 import { during, idle, insertNow } from './save.js';
 import type { SessionSettings } from './settings.js';
 import { SessionState } from './state.js';
@@ -17,13 +26,28 @@ import { type Encoded, SessionValues } from './values.js';
 /** Records of a user that are dealt with before the event loop has its turn. */
 const PAGE = 50;
 
-/** What a session is created with. Times are milliseconds. */
-export interface NewSession {
-  readonly id?: string | undefined;
-  readonly data?: object | undefined;
-  readonly userId?: string | undefined;
-  readonly ttl?: number | undefined;
+/** What a session can be created with. */
+export interface CreateSession<T = object> {
+  /** An id of one's own: 22 to 256 characters of `A–Z a–z 0–9 . _ ~ -`. It must be impossible to guess. */
+  id?: string | undefined;
+  data?: Partial<T> | undefined;
+  /** Starts the session as this user's, logged in now. */
+  userId?: string | undefined;
+  /** The session's own idle timeout, in seconds or as `'30d'`. */
+  ttl?: Duration | undefined;
 }
+
+const CREATE: OptionRules<CreateSession> = {
+  id: {
+    takes: '22 to 256 characters of A–Z a–z 0–9 . _ ~ -',
+    accepts: isOwnId,
+    // It is a secret.
+    shows: (id) => (typeof id === 'string' ? `${id.length} characters` : kindOf(id)),
+  },
+  data: { takes: 'an object of keys and values', accepts: isOptions },
+  userId: userRule,
+  ttl: duration,
+};
 
 /** The sessions of one module: begun, found, created, ended, and those of a user. */
 export class Sessions {
@@ -68,12 +92,15 @@ export class Sessions {
    *
    * @throws {SessionExistsError} if an id of one's own is taken; what is stored there stays as it was
    */
-  async create({ id, data, userId, ttl }: NewSession): Promise<SessionState> {
+  async create(options: CreateSession): Promise<SessionState> {
+    const { id, data, userId, ttl } = checkedOptions('create', options, CREATE);
     const state = this.begin();
-    if (id !== undefined) identifyOwn(state, id);
-    if (userId !== undefined) checkUser(userId, 'create');
+    if (id !== undefined) {
+      const { handle, secret } = parseId(id)!;
+      state.identify(handle, secret, id);
+    }
     if (data !== undefined) state.values.assign(data, 'create: data');
-    state.ttl = ttl;
+    if (ttl !== undefined) state.ttl = milliseconds(ttl);
     const change = state.values.collect(false);
     await insertNow(this.storage, state, change, { userId, ownId: id !== undefined });
     return state;
@@ -187,16 +214,4 @@ export class Sessions {
     values.assign(initial(), 'SessionModule: what initial() returns');
     return new SessionValues(codec, values.with(values.collect(false)) as Encoded);
   }
-}
-
-/** Gives a new session an id of the application's own. */
-function identifyOwn(state: SessionState, id: string): void {
-  const parts = parseId(id);
-  if (!parts || id.length > 256) {
-    throw new SessionError(
-      `create: an id must be 22 to 256 characters of A–Z a–z 0–9 . _ ~ -; got ` +
-        (typeof id === 'string' ? `${String(id).length} characters` : `a ${typeof id}`),
-    );
-  }
-  state.identify(parts.handle, parts.secret, id);
 }

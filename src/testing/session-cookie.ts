@@ -1,6 +1,7 @@
 import type { INestApplicationContext } from '@nestjs/common';
 import { SessionCookie } from '../http/cookie.js';
-import { type CreateSession, SessionStore } from '../nest/session.store.js';
+import { SessionStore } from '../nest/session.store.js';
+import type { CreateSession } from '../session/sessions.js';
 
 /**
  * Starts a session in a running application and gives the `Cookie` header that carries it, so that an

@@ -22,7 +22,7 @@ import {
   type StorageEvent,
   type UpdateResult,
 } from '../session-storage.js';
-import { checkStorageOptions, type StorageOptionRules } from '../storage-options.js';
+import { checkedOptions, functionThat, oneOf, type OptionRules, wholeNumber } from '../../rules.js';
 import { ExpiryBuckets } from './expiry-buckets.js';
 import { inSlices, SLICE } from './in-slices.js';
 import { SessionBodies } from './session-bodies.js';
@@ -78,8 +78,8 @@ export class MemoryStorage extends SessionStorage {
   /** @throws {SessionOptionsError} when an option is unknown or wrong */
   constructor(options: MemoryStorageOptions = {}) {
     super();
-    checkStorageOptions('MemoryStorage', options, OPTIONS);
-    const { maxSessions = 1_000_000, whenFull = 'evict', now = () => Date.now() } = options;
+    const given = checkedOptions('MemoryStorage', options, OPTIONS);
+    const { maxSessions = 1_000_000, whenFull = 'evict', now = () => Date.now() } = given;
     this.maxSessions = maxSessions;
     this.whenFull = whenFull;
     this.now = now;
@@ -372,14 +372,8 @@ function changedData(
   return result;
 }
 
-const OPTIONS: StorageOptionRules<MemoryStorageOptions> = {
-  maxSessions: {
-    takes: 'a whole number of at least 1',
-    accepts: (value) => Number.isSafeInteger(value) && Number(value) >= 1,
-  },
-  whenFull: { takes: "'evict' or 'reject'", accepts: (value) => value === 'evict' || value === 'reject' },
-  now: {
-    takes: 'a function that returns milliseconds since the Unix epoch',
-    accepts: (value) => typeof value === 'function',
-  },
+const OPTIONS: OptionRules<MemoryStorageOptions> = {
+  maxSessions: wholeNumber(),
+  whenFull: oneOf('evict', 'reject'),
+  now: functionThat('returns milliseconds since the Unix epoch'),
 };
