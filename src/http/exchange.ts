@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { type ArgumentsHost, Injectable, type OnModuleInit } from '@nestjs/common';
+import { type ArgumentsHost, Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { after, isThenable } from '../awaitable.js';
 import type { SessionEngine } from '../session/engine.js';
@@ -7,24 +7,37 @@ import { SessionError } from '../errors.js';
 import { SessionStorageError } from '../errors.http.js';
 import { Session } from '../session/session.js';
 import type { SessionCarrier, SessionState } from '../session/state.js';
-import { SessionStore, type SessionsOfRequests, type SessionTarget } from '../nest/session.store.js';
+import {
+  SESSION_SETTINGS,
+  SessionStore,
+  type SessionsOfRequests,
+  type SessionTarget,
+} from '../nest/session.store.js';
 import type { Awaitable } from '../awaitable.js';
 import { type Carried, carriedBy, hangNet, prepareResponses } from './response-patch.js';
 import type { ResponseNet } from './save-before-send.js';
 import { SessionCookie } from './cookie.js';
 import { type AnyResponse, type CookieRequest, rawOf, rawResponseOf, responseOf } from './request.js';
+import { SessionTransport, type Told } from './transport.js';
+
+// The cookie knows nothing of Nest, which is told here how to make it.
+Injectable()(SessionCookie);
+Inject(SESSION_SETTINGS)(SessionCookie, undefined, 0);
 
 /** Finds the session of a request once, and remembers it for whoever asks next. */
 @Injectable()
 export class RequestSessions implements SessionsOfRequests, OnModuleInit {
   private readonly engine: SessionEngine;
+  private readonly transport: SessionTransport;
 
   constructor(
     store: SessionStore<any>,
-    private readonly cookie: SessionCookie,
+    cookie: SessionCookie,
     private readonly adapterHost: HttpAdapterHost,
   ) {
     this.engine = store.engine;
+    const { events } = store.engine;
+    this.transport = new SessionTransport(cookie, ['cookie'], (text) => events.warnOnce(text));
     store.requests = this;
   }
 
@@ -38,7 +51,7 @@ export class RequestSessions implements SessionsOfRequests, OnModuleInit {
     const raw = rawOf(request);
     let carried = carriedBy(raw) as RequestSession | undefined;
     if (!carried) {
-      carried = new RequestSession(this.engine, this.cookie, request);
+      carried = new RequestSession(this.engine, this.transport, request);
       hangNet(raw, response === undefined ? responseOf(raw) : rawResponseOf(response), carried);
     } else if (carried.engine !== this.engine) {
       throw new SessionError(
@@ -74,7 +87,7 @@ export class RequestSession implements Carried, SessionCarrier {
 
   constructor(
     readonly engine: SessionEngine,
-    private readonly cookie: SessionCookie,
+    private readonly transport: SessionTransport,
     private readonly request: CookieRequest,
   ) {}
 
@@ -173,17 +186,18 @@ export class RequestSession implements Carried, SessionCarrier {
   }
 
   private find(): Awaitable<SessionState | undefined> {
-    const candidates = this.cookie.candidates(this.request);
-    if (candidates.length === 0) return undefined;
-    return candidates.length === 1 ? this.engine.lifecycle.find(candidates[0]!) : this.pick(candidates);
+    const { ids, rejected } = this.transport.receive(this.request);
+    if (rejected) this.engine.events.emit('rejected');
+    if (ids.length === 0) return undefined;
+    return ids.length === 1 ? this.engine.lifecycle.find(ids[0]!) : this.pick(ids);
   }
 
   /** Of several cookies of the name the one that is live; two that are live count as none (S43). */
-  private async pick(candidates: string[]): Promise<SessionState | undefined> {
+  private async pick(ids: readonly string[]): Promise<SessionState | undefined> {
     const { lifecycle } = this.engine;
     const live: SessionState[] = [];
-    for (const candidate of candidates) {
-      const state = await lifecycle.find(candidate);
+    for (const id of ids) {
+      const state = await lifecycle.find(id);
       if (state) live.push(state);
     }
     if (live.length > 1) lifecycle.events.emit('rejected');
@@ -191,18 +205,10 @@ export class RequestSession implements Carried, SessionCarrier {
   }
 
   cookieText(): string | undefined {
-    const { state, cookie, request } = this;
+    const { state } = this;
     if (!state || state.cookieDue === 'none') return undefined;
-    if (cookie.isWithheld(request)) {
-      this.engine.events.warnOnce(
-        'The session cookie is Secure and the request came in plain HTTP: the cookie was withheld. ' +
-          'Behind a proxy that ends TLS, let the platform trust it ("trust proxy" on Express, trustProxy on Fastify)',
-      );
-      return undefined;
-    }
-    return state.cookieDue === 'clear'
-      ? cookie.clear(request)
-      : cookie.text(state.id!, new Date(state.expiresAt), request);
+    const told: Told = state.cookieDue === 'clear' ? 'ended' : { id: state.id!, expiresAt: state.expiresAt };
+    return this.transport.headers('cookie', told, this.request).cookie;
   }
 }
 
