@@ -4,12 +4,11 @@ export type {
   SessionModuleRootOptions,
   SessionOptionsFactory,
 } from './nest/session.module.js';
-export type {
-  Duration,
-  SessionCodec,
-  SessionCookieOptions,
-  SessionModuleOptions,
-} from './nest/session.options.js';
+export type { SessionModuleOptions } from './nest/session.options.js';
+export type { SessionCodec } from './session/settings.js';
+export type { SessionCookieOptions } from './http/cookie-options.js';
+export type { CrossOriginOptions } from './http/origin.js';
+export type { Duration } from './rules.js';
 
 export { Session, SessionLock, UseSession } from './nest/session.decorators.js';
 export { SessionGuard } from './nest/session.guard.js';

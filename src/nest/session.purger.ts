@@ -8,7 +8,7 @@ import { ModuleRef } from '@nestjs/core';
 import { SchedulerRegistry } from '@nestjs/schedule';
 import { CronJob } from 'cron';
 import { SessionOptionsError } from '../errors.js';
-import type { SessionSettings } from './session.options.js';
+import type { ModuleSettings } from './session.options.js';
 import { SESSION_SETTINGS, SessionStore } from './session.store.js';
 
 /** Name of the job in the application's `SchedulerRegistry`. */
@@ -26,7 +26,7 @@ export class SessionPurger implements OnApplicationBootstrap, BeforeApplicationS
   private running: Promise<void> | undefined;
 
   constructor(
-    @Inject(SESSION_SETTINGS) private readonly settings: SessionSettings,
+    @Inject(SESSION_SETTINGS) private readonly settings: ModuleSettings,
     private readonly store: SessionStore<any>,
     private readonly modules: ModuleRef,
   ) {}

@@ -13,7 +13,7 @@ import {
   type UpdateResult,
 } from '../session-storage.js';
 import { type SessionRecord } from '../record.js';
-import { checkStorageOptions, type StorageOptionRules } from '../storage-options.js';
+import { checkedOptions, functionThat, oneOf, type OptionRules, wholeNumber } from '../../rules.js';
 
 export interface MemoryStorageOptions {
   /** The most sessions there are at a time. Default 1,000,000. */
@@ -65,8 +65,8 @@ export class MemoryStorage extends SessionStorage {
   /** @throws {SessionOptionsError} when an option is unknown or wrong */
   constructor(options: MemoryStorageOptions = {}) {
     super();
-    checkStorageOptions('MemoryStorage', options, OPTIONS);
-    const { maxSessions = 1_000_000, whenFull = 'evict', now = () => Date.now() } = options;
+    const given = checkedOptions('MemoryStorage', options, OPTIONS);
+    const { maxSessions = 1_000_000, whenFull = 'evict', now = () => Date.now() } = given;
     this.maxSessions = maxSessions;
     this.whenFull = whenFull;
     this.now = now;
@@ -278,14 +278,8 @@ function changed(
   return result;
 }
 
-const OPTIONS: StorageOptionRules<MemoryStorageOptions> = {
-  maxSessions: {
-    takes: 'a whole number of at least 1',
-    accepts: (value) => Number.isSafeInteger(value) && Number(value) >= 1,
-  },
-  whenFull: { takes: "'evict' or 'reject'", accepts: (value) => value === 'evict' || value === 'reject' },
-  now: {
-    takes: 'a function that returns milliseconds since the Unix epoch',
-    accepts: (value) => typeof value === 'function',
-  },
+const OPTIONS: OptionRules<MemoryStorageOptions> = {
+  maxSessions: wholeNumber(),
+  whenFull: oneOf('evict', 'reject'),
+  now: functionThat('returns milliseconds since the Unix epoch'),
 };

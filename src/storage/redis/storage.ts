@@ -7,14 +7,14 @@ import {
   type UpdateResult,
 } from '../session-storage.js';
 import { type SessionRecord } from '../record.js';
-import { connectClient, type RedisConnectOptions } from './connect.js';
+import { connectClient, connectOptions, type RedisConnectOptions } from './connect.js';
 import { Deadlines } from './deadlines.js';
 import { type RedisClient, portOf } from './client.js';
 import { NodeEvents } from './node-events.js';
 import { RedisKeys } from './keys.js';
 import { RedisLeases } from './leases.js';
 import type { RedisPort, Reply } from './port.js';
-import { type RedisStorageOptions, resolveOptions } from './options.js';
+import { redisOptions, type RedisStorageOptions } from './options.js';
 import * as scripts from './scripts.js';
 import { checkProof, fieldOf, metaOf, pushData, recordOf, userText } from './session-hash.js';
 import { UserIndex } from './user-index.js';
@@ -59,7 +59,7 @@ export class RedisStorage extends SessionStorage {
    */
   constructor(client: RedisClient, options: RedisStorageOptions = {}) {
     super();
-    const { prefix, commandTimeout, events } = resolveOptions(options);
+    const { prefix, commandTimeout, events } = redisOptions(options);
     this.port = portOf(client, commandTimeout, ownedClients.has(client));
     this.keys = new RedisKeys(prefix);
     this.users = new UserIndex(this.port, this.keys);
@@ -82,8 +82,8 @@ export class RedisStorage extends SessionStorage {
    * })
    */
   static async connect(url: string, options: RedisConnectOptions = {}): Promise<RedisStorage> {
-    const { cluster, client: clientOptions, ...rest } = options;
-    const { commandTimeout } = resolveOptions(rest);
+    const { cluster, client: clientOptions, ...rest } = connectOptions(options);
+    const { commandTimeout } = redisOptions(rest);
     const client = await connectClient(url, { cluster, client: clientOptions }, commandTimeout);
     ownedClients.add(client);
     return new RedisStorage(client, rest);
