@@ -6,18 +6,12 @@ import { commit, look, touchIsDue } from '../session/save.js';
 import { Session } from '../session/session.js';
 import type { Sessions } from '../session/sessions.js';
 import type { SessionState, StateExchange } from '../session/state.js';
-import { type CrossOriginRule, crossOriginProblem } from './cross-origin.js';
+import { crossOriginProblem } from './cross-origin.js';
+import type { HttpSettings } from './settings.js';
 import { type AnyResponse, type CookieRequest, rawOf, rawResponseOf, responseOf } from './request.js';
 import { attach, exchangeOf } from './response-patch.js';
 import type { Outgoing, SaveBeforeSend, SessionHeaders } from './save-before-send.js';
-import type { ReceivedIds, SessionTransport, Told } from './transport.js';
-
-/** What the application says of requests in general. */
-export interface ExchangeSettings {
-  readonly crossOrigin: CrossOriginRule;
-  /** False: this request does not count as use of its session. */
-  readonly touchWhen: ((request: any) => boolean) | undefined;
-}
+import type { ReceivedIds, SessionTransport } from './transport.js';
 
 /** How a session is asked for. */
 export interface Ask {
@@ -32,7 +26,7 @@ export class Exchanges {
   constructor(
     readonly sessions: Sessions,
     readonly transport: SessionTransport,
-    readonly settings: ExchangeSettings,
+    readonly settings: HttpSettings,
   ) {}
 
   /**
@@ -149,8 +143,12 @@ export class Exchange implements Outgoing, StateExchange {
   }
 
   headers(): SessionHeaders {
-    const told = this.state ? whatToTell(this.came, this.touch === 'written', this.state) : 'nothing';
-    return this.module.transport.headers(this.received.via, told, this.session, this.request);
+    try {
+      return this.answer();
+    } catch {
+      // The application's cookie function gave something wrong, and that was reported when the session was saved.
+      return this.module.transport.headers(this.received.via, undefined, this.request);
+    }
   }
 
   report(error: unknown): number {
@@ -222,6 +220,19 @@ export class Exchange implements Outgoing, StateExchange {
     );
   }
 
+  /** @throws {SessionOptionsError} if the application's cookie function gives something wrong */
+  private answer(): SessionHeaders {
+    const { module, state, request, session } = this;
+    const { via } = this.received;
+    const { transport } = module;
+    const told = state ? whatToTell(this.came, this.touch === 'written', state) : 'nothing';
+    if (told === 'nothing' || (told === 'id again' && !transport.renews(via, request))) {
+      return transport.headers(via, undefined, request);
+    }
+    if (told === 'ended') return transport.headers(via, 'ended', request);
+    return transport.headers(via, { id: state!.id!, expiresAt: session!.expiresAt.getTime() }, request);
+  }
+
   private isToldItsId(): boolean {
     return whatToTell(this.came, false, this.state!) === 'new id';
   }
@@ -249,6 +260,9 @@ export class Exchange implements Outgoing, StateExchange {
     await new Promise(setImmediate);
   }
 }
+
+/** What the client is told of its session. */
+export type Told = 'nothing' | 'new id' | 'id again' | 'ended';
 
 /**
  * What the client is told when the headers go out: the one place that decides it.

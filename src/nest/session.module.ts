@@ -100,11 +100,7 @@ const PROVIDERS: Provider[] = [
       for (const warning of options.warnings) log.warn(warning);
       const events = new SessionEvents(log);
       const sessions = new Sessions(options.storage, options, events);
-      const transport = new SessionTransport(
-        cookie,
-        (text) => events.warnOnce(text),
-        options.cookie.persistent,
-      );
+      const transport = new SessionTransport(cookie, options.transport, (text) => events.warnOnce(text));
       return new Exchanges(sessions, transport, options);
     },
   },

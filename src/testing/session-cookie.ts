@@ -17,5 +17,5 @@ export async function sessionCookie<T extends object = Record<string, any>>(
 ): Promise<string> {
   const store = app.get<SessionStore<T>>(SessionStore, { strict: false });
   const cookie = app.get(SessionCookie, { strict: false });
-  return cookie.issue(await store.create(session)).split(';', 1)[0]!;
+  return cookie.pair((await store.create(session)).id);
 }
