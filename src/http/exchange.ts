@@ -155,7 +155,8 @@ export class RequestSession implements Carried, SessionCarrier {
     // Whoever sends meanwhile fails with it: a stream that a handler left running must not become a success.
     if (this.committing) return this.committing.then(() => this.settle());
     try {
-      const saving = this.engine.lifecycle.commit(this.state);
+      // What the application's function gives wrongly for the cookie is learnt while another answer can still go out.
+      const saving = after(this.engine.lifecycle.commit(this.state), () => void this.textNow());
       if (!isThenable(saving)) return;
       this.committing = saving.then(
         () => void (this.committing = undefined),
@@ -205,8 +206,17 @@ export class RequestSession implements Carried, SessionCarrier {
   }
 
   cookieText(): string | undefined {
+    try {
+      return this.textNow();
+    } catch (error) {
+      if (!this.failed) throw error;
+      return undefined;
+    }
+  }
+
+  private textNow(): string | undefined {
     const { state } = this;
-    if (!state || state.cookieDue === 'none') return undefined;
+    if (!state || this.sealed || state.cookieDue === 'none') return undefined;
     const told: Told = state.cookieDue === 'clear' ? 'ended' : { id: state.id!, expiresAt: state.expiresAt };
     return this.transport.headers('cookie', told, this.request).cookie;
   }
