@@ -6,7 +6,7 @@ import { commit, look, touchIsDue } from '../session/save.js';
 import { Session } from '../session/session.js';
 import type { Sessions } from '../session/sessions.js';
 import type { SessionState, StateExchange } from '../session/state.js';
-import { crossOriginProblem } from './cross-origin.js';
+import { refusalOfRequest } from './cross-origin.js';
 import type { HttpSettings } from './settings.js';
 import { type AnyResponse, type CookieRequest, rawOf, rawResponseOf, responseOf } from './request.js';
 import { attach, exchangeOf } from './response-patch.js';
@@ -68,6 +68,7 @@ export class Exchange implements Outgoing, StateExchange {
   /** How many sessions had ended when this one was last seen to be there. */
   private endsSeen = 0;
   private used: boolean | undefined;
+  private originChecked = false;
   private loading: PromiseLike<this> | undefined;
   private settling: PromiseLike<void> | undefined;
 
@@ -95,9 +96,10 @@ export class Exchange implements Outgoing, StateExchange {
 
   /** A foreign page cannot send a bearer's header unasked, so bearers are not checked. */
   checkOrigin(): void {
+    if (this.originChecked) return;
     const { mode } = this.module.settings.crossOrigin;
-    if (mode === 'allow' || this.received.via === 'bearer') return;
-    refuseCrossOrigin(this.request, this.module);
+    if (mode !== 'allow' && this.received.via !== 'bearer') refuseCrossOrigin(this.request, this.module);
+    this.originChecked = true;
   }
 
   /** Reads the session once; whoever asks meanwhile waits for the same, and after a failure it is tried again. */
@@ -289,12 +291,12 @@ export function sessionOfRequest(request: CookieRequest): Session<any> | undefin
   return (exchangeOf(rawOf(request)) as Exchange | undefined)?.session;
 }
 
-/** @throws {SessionCrossOriginError} in mode `'refuse'`, if the request comes from another origin (S61) */
+/** @throws {SessionCrossOriginError} unless mode is `'log'`, if the request comes from another origin (S61) */
 export function refuseCrossOrigin(request: CookieRequest, { settings, sessions }: Exchanges): void {
-  const problem = crossOriginProblem(request, settings.crossOrigin);
-  if (problem === undefined) return;
-  const { events } = sessions;
-  events.emit('refused');
-  events.warn(problem);
-  if (settings.crossOrigin.mode !== 'log') throw new SessionCrossOriginError();
+  const refusal = refusalOfRequest(request, settings.crossOrigin);
+  if (!refusal) return;
+  const error = new SessionCrossOriginError(refusal);
+  sessions.events.emit('refused');
+  sessions.events.warn(error.message);
+  if (settings.crossOrigin.mode !== 'log') throw error;
 }
