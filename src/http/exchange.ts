@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import { after, type Awaitable, isThenable } from '../awaitable.js';
 import { SessionError } from '../errors.js';
 import { SessionCrossOriginError, SessionStorageError } from '../errors.http.js';
-import { commit, look, touchIsDue } from '../session/save.js';
+import { asked, commit, look, touchIsDue } from '../session/save.js';
 import { Session } from '../session/session.js';
 import type { Sessions } from '../session/sessions.js';
 import type { SessionState, StateExchange } from '../session/state.js';
@@ -125,13 +125,20 @@ export class Exchange implements Outgoing, StateExchange {
     const touches =
       this.counts && !this.touch && !state.refused && !this.isToldItsId() && touchIsDue(storage, state);
     if (touches) this.touch = 'tried';
-    const settled = after(commit(storage, state, touches), (written): Awaitable<void> => {
+    const saved = after(commit(storage, state, touches), (written): Awaitable<void> => {
       if (written) this.endsSeen = storage.ends;
       if (written === 'touch') this.touch = 'written';
       // An id that is handed out must open a session: one that was made before may have been ended since.
-      else if (this.endsSeen !== storage.ends && this.isToldItsId() && !this.headersSent)
+      else if (this.endsSeen !== storage.ends && !this.headersSent && this.isToldItsId())
         return this.lookAgain();
     });
+    const settled =
+      typeof this.module.settings.cookie === 'function'
+        ? after(saved, () => {
+            // Asked here for the sake of its errors: an answer can still be replaced.
+            if (!this.headersSent) this.answer();
+          })
+        : saved;
     if (!isThenable(settled)) return;
     const done = () => void (this.settling = undefined);
     this.settling = settled;
@@ -164,17 +171,19 @@ export class Exchange implements Outgoing, StateExchange {
 
   /** Runs a route while it holds the session; what it wrote is saved before anybody else has its turn. */
   locked<R>(run: () => Promise<R>, answersItself: (value: R) => boolean): Promise<R> {
-    return this.module.sessions.turns.locked(this.state!, async () => {
+    const state = this.state!;
+    const saveNow = () => asked(state, async () => this.settle());
+    return this.module.sessions.turns.locked(state, async () => {
       let value: R;
       try {
         value = await run();
       } catch (error) {
         // What the handler wrote before it threw is saved too; where it cannot be, that is what the client is told.
-        await this.settle();
+        await saveNow();
         throw error;
       }
       try {
-        await this.settle();
+        await saveNow();
       } catch (error) {
         // Nothing but the response itself can put an error in the place of an answer that the handler sent.
         if (answersItself(value)) this.out?.replace(error);
