@@ -71,3 +71,14 @@ export class SessionStorageError extends SessionHttpError {
     super(HttpStatus.SERVICE_UNAVAILABLE, 'Service Unavailable', { cause });
   }
 }
+
+/** The request came from another origin, and this route does not say that it may (S61). 403. */
+export class SessionCrossOriginError extends SessionHttpError {
+  static override readonly code = 'ERR_SESSION_CROSS_ORIGIN';
+  constructor() {
+    super(
+      HttpStatus.FORBIDDEN,
+      'A cross-origin request may not open a session; see @AllowCrossOrigin() and the option crossOrigin.',
+    );
+  }
+}

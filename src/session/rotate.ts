@@ -1,158 +1,171 @@
-import { SessionError } from '../errors.js';
-import { SessionConflictError, SessionStorageError } from '../errors.http.js';
-import { newSecret, proofOf } from './id.js';
-import { checkUser, MAX_TRIES, type SessionLifecycle } from './lifecycle.js';
-import { absoluteDeadline, type SessionState } from './state.js';
+import { SessionConflictError, SessionGoneError } from '../errors.http.js';
+import type { SessionRecord } from '../storage/record.js';
 import type { SessionChange, UpdateResult } from '../storage/session-storage.js';
-import type { Awaitable } from '../awaitable.js';
+import type { CheckedStorage } from './checked-storage.js';
+import { deadline } from './deadlines.js';
+import { newSecret, proofOf } from './id.js';
+import {
+  asked,
+  checkSize,
+  collect,
+  during,
+  idle,
+  insertNow,
+  look,
+  loseLock,
+  refuseOutside,
+  refuseSent,
+} from './save.js';
+import type { SessionState } from './state.js';
+import { checkUser } from './users.js';
 
-/** What a rotation may change besides the secret. */
-type Binding = Pick<SessionChange, 'userId' | 'authenticatedAt' | 'ttl'>;
+/*
+ * New secrets for sessions: on request, and at every login. A rotation expects the proof it replaces, and nothing else:
+ * of two at once the first wins and the other changes nothing (S14), and no other write can come in its way.
+ */
 
-/** New secrets for sessions: on request, and at every login. */
-export class SessionRotation {
-  constructor(private readonly lifecycle: SessionLifecycle) {}
+/** What a rotation may change besides the secret; null: none from now on. */
+interface Binding {
+  readonly userId?: string | undefined;
+  readonly authenticatedAt?: number | undefined;
+  readonly ttl?: number | null | undefined;
+}
 
-  /** A new secret for the same session; the old id is dead at once. */
-  async regenerate(state: SessionState): Promise<void> {
-    if (state.writing) await this.lifecycle.idle(state);
-    this.refuseSealed(state, 'regenerate()');
-    this.lifecycle.refuseGone(state);
-    if (state.status === 'new') state.id = undefined;
-    else await this.rotate(state, {});
-  }
-
-  async login(state: SessionState, userId: string, ttl: number | undefined): Promise<void> {
-    checkUser(userId, 'login');
-    if (state.writing) await this.lifecycle.idle(state);
-    this.refuseSealed(state, 'login()');
-    this.lifecycle.refuseGone(state);
-    if (state.status === 'stored') {
-      if (
-        await this.rotate(state, {
-          userId,
-          authenticatedAt: Date.now(),
-          ttl: ttl ?? this.ttlFor(state, userId),
-        })
-      )
-        return;
-      // Another login of this user came first, as after a double click: that one counts.
-      if (state.userId === userId) return;
-      throw new SessionConflictError(state.handle);
+/** A new secret for the same session; the old id is dead at once. */
+export function regenerate(storage: CheckedStorage, state: SessionState): Promise<void> {
+  return asked(state, async () => {
+    if (state.writing) await idle(state);
+    refuseSent(state, 'regenerate() must be called');
+    refuseOutside(state);
+    if (!state.record) {
+      state.id = undefined;
+      return;
     }
-    state.id = undefined;
-    const { ttl: before } = state;
-    state.userId = userId;
+    const result = await rotate(storage, state, {});
+    // Another rotation came first: the session has a new secret, which this holder need not know.
+    if (result === 'conflict' && (await look(storage, state))) {
+      storage.events.emit('conflict', state.handle, state.record.userId);
+    }
+    if (result === 'gone' || state.outside) throw new SessionGoneError(state.handle);
+  });
+}
+
+/**
+ * Binds the session to a user; a session that has ended by now is replaced by a new one.
+ *
+ * @param ttl own idle timeout from now on, in milliseconds
+ * @param restart makes the session a new visitor's
+ */
+export function login(
+  storage: CheckedStorage,
+  state: SessionState,
+  userId: string,
+  ttl: number | undefined,
+  restart: () => void,
+): Promise<void> {
+  return asked(state, async () => {
+    checkUser(userId, 'login');
+    if (state.writing) await idle(state);
+    refuseSent(state, 'login() must be called');
+    if (state.record) {
+      const binding = {
+        userId,
+        authenticatedAt: Date.now(),
+        ttl: ttl ?? state.ttl ?? ttlFor(state.record, userId),
+      };
+      const result = state.outside ? 'conflict' : await rotate(storage, state, binding);
+      if (result === 'ok') return;
+      const record = result === 'conflict' ? await storage.read(state.handle!) : undefined;
+      if (record) return joinOrRefuse(storage, state, record, userId);
+      restart();
+    }
+    const before = state.ttl;
     if (ttl !== undefined) state.ttl = ttl;
+    state.id = undefined;
     try {
-      await this.lifecycle.insert(state, state.values.collect(false));
+      await insertNow(storage, state, state.values.collect(false), { userId });
     } catch (error) {
-      // Nobody is logged in: what the request writes next must not start a session of this user.
-      state.userId = undefined;
       state.ttl = before;
       throw error;
     }
-  }
+  });
+}
 
-  /** "Remember me" is one user's wish: it does not pass to another who logs in on the same session. */
-  private ttlFor(state: SessionState, userId: string): number | undefined {
-    const anothers = state.userId !== undefined && state.userId !== userId;
-    return anothers && state.ttl !== undefined && !state.ttlChanged ? this.lifecycle.settings.ttl : undefined;
+/** Another login came first. If it was this user's, as after a double click, that one counts. */
+function joinOrRefuse(
+  storage: CheckedStorage,
+  state: SessionState,
+  record: SessionRecord,
+  userId: string,
+): void {
+  if (record.userId === userId) {
+    state.record = record;
+    state.outside = false;
+    return;
   }
+  storage.events.emit('conflict', state.handle, state.record?.userId);
+  throw new SessionConflictError(state.handle);
+}
 
-  /**
-   * One atomic update of the proof and whatever else changed. Of two rotations at once the first wins, and
-   * the other changes nothing (S14).
-   *
-   * @returns whether this one won
-   */
-  private rotate(state: SessionState, binding: Binding): Awaitable<boolean> {
-    return this.lifecycle.during(
-      state,
-      this.tryRotate(state, binding, newSecret(this.lifecycle.settings.generateId)),
-    );
-  }
+/** "Remember me" is one user's wish: it does not pass to another who logs in on the same session. */
+function ttlFor({ userId, ttl }: SessionRecord, newUserId: string): null | undefined {
+  return userId !== undefined && userId !== newUserId && ttl !== undefined ? null : undefined;
+}
 
-  private async tryRotate(state: SessionState, binding: Binding, secret: string): Promise<boolean> {
-    const handle = state.handle!;
-    for (let tries = 0; tries < MAX_TRIES && !state.rotatedElsewhere; tries++) {
-      const values = state.values.collect(state.carrier !== undefined);
-      this.lifecycle.checkSize(state, values);
-      const now = Date.now();
-      const ttl = binding.ttl ?? state.ttl;
-      const { settings } = this.lifecycle;
-      const change = {
-        ...values,
-        ...binding,
-        ttl,
-        proof: proofOf(secret),
-        touchedAt: now,
-        expiresAt: Math.min(
-          now + (ttl ?? settings.ttl),
-          absoluteDeadline(this.bound(state, binding), settings),
-        ),
-        expectedVersion: state.version,
-        lease: state.lease,
-      };
-      const result = await this.updateOrLearn(state, change);
-      if (result === 'ok') {
-        if (values) state.values.saved(values);
-        state.take({
-          ...change,
-          handle,
-          version: state.version + 1,
-          ...this.bound(state, binding),
-          data: {},
-        });
-        state.ttl = ttl;
-        state.ttlChanged = false;
-        state.useNoted = true;
-        state.id = `${handle}.${secret}`;
-        state.cookieDue = 'issue';
-        this.lifecycle.events.emit('rotated', handle, state.userId);
-        return true;
-      }
-      if (result === 'gone') this.lifecycle.lose(state);
-      else {
-        const record = await this.lifecycle.catchUp(state);
-        if (record && state.lease !== undefined && record.version === change.expectedVersion)
-          this.lifecycle.loseLock(state);
-      }
-      this.lifecycle.refuseGone(state);
-    }
-    if (!state.rotatedElsewhere) {
-      throw new SessionStorageError(
-        new Error(`session ${handle}: another write came first ${MAX_TRIES} times`),
-      );
-    }
-    this.lifecycle.events.emit('conflict', handle, state.userId);
-    return false;
-  }
+function rotate(storage: CheckedStorage, state: SessionState, binding: Binding): PromiseLike<UpdateResult> {
+  return during(state, tryRotate(storage, state, binding)) as PromiseLike<UpdateResult>;
+}
 
-  /** A failure may come after the work was done: then the new secret is the one that works, and must be handed out (S18). */
-  private async updateOrLearn(state: SessionState, change: SessionChange): Promise<UpdateResult> {
-    try {
-      return await this.lifecycle.update(state, change);
-    } catch (error) {
-      const { storage } = this.lifecycle.settings;
-      const record = await this.lifecycle.call(() => storage.read(state.handle!));
-      if (record?.proof !== change.proof) throw error;
-      return 'ok';
-    }
-  }
+/** One atomic update of the proof and whatever else changed. */
+async function tryRotate(
+  storage: CheckedStorage,
+  state: SessionState,
+  { userId, authenticatedAt, ttl = state.ttl }: Binding,
+): Promise<UpdateResult> {
+  const values = collect(state);
+  checkSize(storage, state, values);
+  const record = state.record!;
+  const secret = newSecret(storage.settings.generateId);
+  const now = Date.now();
+  const bound = {
+    createdAt: record.createdAt,
+    authenticatedAt: authenticatedAt ?? record.authenticatedAt,
+    userId: userId ?? record.userId,
+    ttl: ttl === undefined ? record.ttl : (ttl ?? undefined),
+  };
+  const moved = { proof: proofOf(secret), touchedAt: now, expiresAt: deadline(now, bound, storage.settings) };
+  const change: SessionChange = {
+    set: values?.set,
+    remove: values?.remove,
+    ...moved,
+    userId,
+    authenticatedAt,
+    ttl,
+    expected: { proof: state.proof },
+    lease: state.lease,
+  };
+  const result = await updateOrLearn(storage, state, change);
+  if (result === 'lost') return loseLock(storage, state);
+  if (result !== 'ok') return result;
+  if (values) state.values.saved(values);
+  if (state.ttl === ttl) state.ttl = undefined;
+  state.record = { ...record, ...bound, ...moved };
+  state.identify(record.handle, secret);
+  storage.events.emit('rotated', record.handle, bound.userId);
+  return 'ok';
+}
 
-  private bound({ createdAt, authenticatedAt, userId }: SessionState, binding: Binding) {
-    return {
-      createdAt,
-      authenticatedAt: binding.authenticatedAt ?? authenticatedAt,
-      userId: binding.userId ?? userId,
-    };
-  }
-
-  private refuseSealed(state: SessionState, what: string): void {
-    if (!state.carrier?.sealed) return;
-    throw new SessionError(
-      `${what} must be called before the headers go out: the client could not be told its new id.`,
-    );
+/** A failure may come after the work was done: then the new secret is the one that works, and must be handed out (S18). */
+async function updateOrLearn(
+  storage: CheckedStorage,
+  { handle }: SessionState,
+  change: SessionChange,
+): Promise<UpdateResult> {
+  try {
+    return await storage.update(handle!, change);
+  } catch (error) {
+    const record = await storage.read(handle!);
+    if (record?.proof !== change.proof) throw error;
+    return 'ok';
   }
 }
