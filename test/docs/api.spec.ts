@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { Logger } from '@nestjs/common';
+import { ExecutionContextHost } from '@nestjs/core/helpers/execution-context-host.js';
 import { type Session, SessionStore } from 'nest-sessions';
 import { sessionCookie } from 'nest-sessions/testing';
 import { useData, useSession, useStore } from './recipes/api.js';
@@ -67,12 +68,7 @@ it.each([
   const response = { setHeader: () => undefined, on: () => undefined };
   const ask = async (data: object) => {
     const headers = { cookie: await sessionCookie(app, { data }) };
-    const context: any = {
-      getType: () => 'http',
-      getHandler: () => ask,
-      getClass: () => Guard,
-      switchToHttp: () => ({ getRequest: () => ({ headers }), getResponse: () => response }),
-    };
+    const context = new ExecutionContextHost([{ headers }, response], Guard, ask);
     return app.get(Guard).canActivate(context);
   };
   expect(await Promise.all(people.map(ask))).toEqual([true, false]);

@@ -21,10 +21,8 @@ import { PollController } from './recipes/poll.controller.js';
 import { AppModule as PollModule } from './recipes/poll.module.js';
 import { AppModule as ScheduledModule } from './recipes/schedule.module.js';
 import { Sockets } from './recipes/sockets.js';
-import { AppModule as TenantsModule } from './recipes/tenants.module.js';
-import { AppModule as TwoModules } from './recipes/two.modules.js';
 import { ExportWorker } from './recipes/worker.js';
-import { cookieOf, run, sessions, start, stop, urlOf, visit } from './support.js';
+import { run, sessions, start, stop, urlOf, visit } from './support.js';
 
 /** What docs/recipes.md shows, at work. That it is the same code is for readme.spec.ts to say. */
 afterEach(stop);
@@ -122,28 +120,6 @@ it.each([
   const proxied = await agent.post('/orders').set('X-Forwarded-Proto', 'https');
   expect(String(plain.headers['set-cookie'])).not.toContain('Secure');
   expect(String(proxied.headers['set-cookie'])).toContain('Secure');
-});
-
-it('tenants, each with a cookie of their own', async () => {
-  const app = await start([NoticeController], [], [TenantsModule]);
-  app.getHttpAdapter().getInstance().set('trust proxy', true);
-  const domainAt = async (host: string) => {
-    const answer = await visit(app).post('/orders').set('Host', host).set('X-Forwarded-Proto', 'https');
-    return /Domain=([^;]+)/.exec(String(answer.headers['set-cookie']))?.[1];
-  };
-  expect(await domainAt('shop.example.org')).toBe('example.org');
-  expect(await domainAt('shop.example.com')).toBe('example.com');
-  expect(await domainAt('evil.example')).toBe('example.com');
-});
-
-it('two sets of sessions in one application', async () => {
-  const agent = visit(await start([], [], [TwoModules]));
-  expect(cookieOf(await agent.get('/shop').expect('shop 1'))).toMatch(/^shop=/);
-  await agent.get('/shop').expect('shop 2');
-  const staff = await agent.get('/staff').expect('staff 1 of 1');
-  expect(String(staff.headers['set-cookie'])).toMatch(/^staff=.* Path=\/staff; .*SameSite=Strict/);
-  await agent.get('/staff').expect('staff 2 of 1');
-  await agent.get('/shop').expect('shop 3');
 });
 
 it('sockets', async () => {

@@ -1,48 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import * as library from '../../src/index.js';
-import { resolveOptions } from '../../src/nest/session.options.js';
 import { Session } from '../../src/session/session.js';
 import { tableOf } from './documents.js';
 
-/** What the tables of the documents list, against what there is. */
+/** What the tables of docs/api.md list, against what there is. */
 const namesIn = (cells: string[]) =>
   cells.flatMap((cell) => [...cell.matchAll(/`([\w.]+)/g)].map(([, word]) => word!)).toSorted();
 
 const firstCells = (document: string, ...headings: string[]) =>
   tableOf(document, ...headings).map(([cell]) => cell!);
-
-describe('docs/options.md', () => {
-  it('has every option there is, and no other', () => {
-    const wrong = { nope: 1, cookie: { nope: 1 }, purge: { nope: 1 }, lock: { nope: 1 } };
-    let message = '';
-    try {
-      resolveOptions(wrong as object);
-    } catch (error) {
-      message = (error as Error).message;
-    }
-    const options = [...message.matchAll(/there are (.*)$/gm)].flatMap(([, names]) => names!.split(', '));
-    const shown = namesIn(firstCells('docs/options.md', 'option', 'takes'));
-    expect(
-      options.filter((name) => !shown.some((one) => one === name || one.startsWith(`${name}.`))),
-    ).toEqual([]);
-    const known = new Set([...options, 'isGlobal']);
-    expect(shown.filter((name) => !known.has(name) && !known.has(name.split('.')[0]!))).toEqual([]);
-  });
-
-  it('gives the defaults that there are', () => {
-    const { ttl, touchAfter, cookieName, purge, maxBytes, lock, absoluteTtl } = resolveOptions();
-    expect({ ttl, touchAfter, cookieName, purge, maxBytes, lock, absoluteTtl }).toEqual({
-      ttl: 3_600_000,
-      touchAfter: 60_000,
-      cookieName: 'sid',
-      purge: { cron: '* * * * *', batch: 1_000 },
-      maxBytes: 65_536,
-      lock: { wait: 10_000, hold: 30_000 },
-      absoluteTtl: Infinity,
-    });
-  });
-});
 
 describe('docs/api.md', () => {
   it('has every member of a session', () => {
