@@ -1,4 +1,6 @@
 import type { IncomingMessage } from 'node:http';
+import { SessionCrossOriginError } from '../errors.http.js';
+import type { SessionEvents } from '../session/events.js';
 import { type CrossOriginSettings, normalOrigin } from './origin.js';
 import { type CookieRequest, hostOf, rawOf } from './request.js';
 
@@ -104,4 +106,21 @@ function printable(text: string): string {
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
   return text.length > 100 ? `${quoted.slice(0, -1)}…"` : quoted;
+}
+
+/**
+ * @param events hears of the refusal, in mode `'log'` too
+ * @throws {SessionCrossOriginError} unless the mode is `'log'`, if the request comes from another origin (S61)
+ */
+export function refuseCrossOrigin(
+  request: CookieRequest,
+  settings: CrossOriginSettings,
+  events: SessionEvents,
+): void {
+  const refusal = refusalOfRequest(request, settings);
+  if (!refusal) return;
+  const error = new SessionCrossOriginError(refusal);
+  events.emit('refused');
+  events.warn(error.message);
+  if (settings.mode !== 'log') throw error;
 }

@@ -1,12 +1,12 @@
 import { inspect } from 'node:util';
 import { after, type Awaitable, isThenable } from '../awaitable.js';
 import { SessionError } from '../errors.js';
-import { SessionCrossOriginError, SessionStorageError } from '../errors.http.js';
+import { SessionStorageError } from '../errors.http.js';
 import { asked, commit, look, touchIsDue } from '../session/save.js';
 import { Session } from '../session/session.js';
 import type { Sessions } from '../session/sessions.js';
 import type { SessionState, StateExchange } from '../session/state.js';
-import { refusalOfRequest } from './cross-origin.js';
+import { refuseCrossOrigin } from './cross-origin.js';
 import type { HttpSettings } from './settings.js';
 import { type AnyResponse, type CookieRequest, rawOf, rawResponseOf, responseOf } from './request.js';
 import { attach, exchangeOf } from './response-patch.js';
@@ -98,7 +98,9 @@ export class Exchange implements Outgoing, StateExchange {
   checkOrigin(): void {
     if (this.originChecked) return;
     const { mode } = this.module.settings.crossOrigin;
-    if (mode !== 'allow' && this.received.via !== 'bearer') refuseCrossOrigin(this.request, this.module);
+    if (mode !== 'allow' && this.received.via !== 'bearer') {
+      refuseCrossOrigin(this.request, this.module.settings.crossOrigin, this.module.sessions.events);
+    }
     this.originChecked = true;
   }
 
@@ -122,10 +124,9 @@ export class Exchange implements Outgoing, StateExchange {
     // Whoever sends meanwhile fails with it: a stream that a handler left running must not become a success.
     if (this.settling) return this.settling.then(() => this.settle());
     const { storage } = this.module.sessions;
-    const touches =
-      this.counts && !this.touch && !state.refused && !this.isToldItsId() && touchIsDue(storage, state);
+    const touches = this.counts && !this.touch && !state.refused && !this.isToldItsId() && touchIsDue(state);
     if (touches) this.touch = 'tried';
-    const saved = after(commit(storage, state, touches), (written): Awaitable<void> => {
+    const saved = after(commit(state, touches), (written): Awaitable<void> => {
       if (written) this.endsSeen = storage.ends;
       if (written === 'touch') this.touch = 'written';
       // An id that is handed out must open a session: one that was made before may have been ended since.
@@ -248,17 +249,12 @@ export class Exchange implements Outgoing, StateExchange {
     return whatToTell(this.came, false, this.state!) === 'new id';
   }
 
-  private lookAgain(): Awaitable<void> {
-    const { storage } = this.module.sessions;
-    const failed = (error: unknown): void => {
+  private async lookAgain(): Promise<void> {
+    try {
+      await look(this.state!);
+    } catch (error) {
       // What cannot be asked is believed: an id that may be dead is better than a login that is lost (S18).
       if (!(error instanceof SessionStorageError)) throw error;
-    };
-    try {
-      const looking = after(look(storage, this.state!), () => undefined);
-      return isThenable(looking) ? looking.then(undefined, failed) : looking;
-    } catch (error) {
-      failed(error);
     }
   }
 
@@ -298,14 +294,4 @@ export function whatToTell(came: readonly string[], renewed: boolean, state: Ses
 /** The session that a request carries already. */
 export function sessionOfRequest(request: CookieRequest): Session<any> | undefined {
   return (exchangeOf(rawOf(request)) as Exchange | undefined)?.session;
-}
-
-/** @throws {SessionCrossOriginError} unless mode is `'log'`, if the request comes from another origin (S61) */
-export function refuseCrossOrigin(request: CookieRequest, { settings, sessions }: Exchanges): void {
-  const refusal = refusalOfRequest(request, settings.crossOrigin);
-  if (!refusal) return;
-  const error = new SessionCrossOriginError(refusal);
-  sessions.events.emit('refused');
-  sessions.events.warn(error.message);
-  if (settings.crossOrigin.mode !== 'log') throw error;
 }
