@@ -1,4 +1,4 @@
-import { checkStorageOptions, type StorageOptionRules } from '../storage-options.js';
+import { checkedOptions, functionThat, oneOf, type OptionRules, wholeNumber } from '../../rules.js';
 
 export interface MemoryStorageOptions {
   /** The most sessions there are at a time. Default 1,000,000. */
@@ -14,20 +14,14 @@ export interface MemoryStorageOptions {
 
 /** @throws {SessionOptionsError} when an option is unknown or wrong */
 export function resolveOptions(options: MemoryStorageOptions) {
-  checkStorageOptions('MemoryStorage', options, OPTIONS);
+  const given = checkedOptions('MemoryStorage', options, OPTIONS);
   // As it is at each call: tests replace `Date.now`.
-  const { maxSessions = 1_000_000, whenFull = 'evict', now = () => Date.now() } = options;
+  const { maxSessions = 1_000_000, whenFull = 'evict', now = () => Date.now() } = given;
   return { maxSessions, whenFull, now };
 }
 
-const OPTIONS: StorageOptionRules<MemoryStorageOptions> = {
-  maxSessions: {
-    takes: 'a whole number of at least 1',
-    accepts: (value) => Number.isSafeInteger(value) && Number(value) >= 1,
-  },
-  whenFull: { takes: "'evict' or 'reject'", accepts: (value) => value === 'evict' || value === 'reject' },
-  now: {
-    takes: 'a function that returns milliseconds since the Unix epoch',
-    accepts: (value) => typeof value === 'function',
-  },
+const OPTIONS: OptionRules<MemoryStorageOptions> = {
+  maxSessions: wholeNumber(),
+  whenFull: oneOf('evict', 'reject'),
+  now: functionThat('returns milliseconds since the Unix epoch'),
 };

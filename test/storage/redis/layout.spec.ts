@@ -65,7 +65,7 @@ describeWithServer('the layout in Redis', () => {
         ttl: 2_592_000_000,
         data: { csrf: '"0123456789012345678901234"', visits: '100', locale: '"de-AT"' },
       });
-      await storage.create({ ...record, version: 999_999 });
+      await storage.create(record);
       await storage.update(record.handle, { touchedAt: Date.now(), expiresAt: record.expiresAt + 1 });
       expect(await redis.object('ENCODING', keyOf(record.handle))).toBe('listpack');
     });
@@ -85,12 +85,29 @@ describeWithServer('the layout in Redis', () => {
       await other.close();
     });
 
+    it('has a field for its user and one for its client only while it has them', async () => {
+      const fields = async () =>
+        (await redis.hkeys(keyOf(handle))).filter((field) => field[0] === '@').sort();
+      const { handle } = newRecord();
+      await storage.create(newRecord({ handle }));
+      expect(await fields()).toEqual(['@', '@p']);
+      await storage.update(handle, { userId: 'ada', authenticatedAt: 1, client: '' });
+      expect(await fields()).toEqual(['@', '@c', '@p', '@u']);
+      await storage.update(handle, { userId: null });
+      expect(await storage.read(handle)).toMatchObject({ userId: undefined, authenticatedAt: 1, client: '' });
+      expect(await fields()).toEqual(['@', '@c', '@p', '@u']);
+      await storage.update(handle, { authenticatedAt: null, client: null });
+      expect(await fields()).toEqual(['@', '@p']);
+      await storage.update(handle, { authenticatedAt: 2, client: '{"ip":"::1"}' });
+      expect(await storage.read(handle)).toMatchObject({ authenticatedAt: 2, client: '{"ip":"::1"}' });
+    });
+
     it('keeps the data keys apart from its own fields (S48)', async () => {
-      const data = { '@': '1', '@p': '2', '@u': '3', '@@': '4', visits: '5' };
+      const data = { '@': '1', '@p': '2', '@u': '3', '@@': '4', '@c': '6', visits: '5' };
       const record = newRecord({ data });
       await storage.create(record);
       expect((await storage.read(record.handle))!.data).toEqual(data);
-      await storage.update(record.handle, { set: { '@u': '6' }, remove: ['@', '@p', '@@'] });
+      await storage.update(record.handle, { set: { '@u': '6' }, remove: ['@', '@p', '@@', '@c'] });
       expect((await storage.read(record.handle))!.data).toEqual({ '@u': '6', visits: '5' });
       expect((await storage.read(record.handle))!.proof).toBe(record.proof);
     });
@@ -108,6 +125,10 @@ describeWithServer('the layout in Redis', () => {
 
   describe('of users', () => {
     const indexKey = async () => (await keys()).find((key) => key.includes('user:'));
+    const indexOf = async (userId: string) => {
+      const { keys } = storage as unknown as { keys: { user(userId: string): string } };
+      return keys.user(userId);
+    };
 
     it('lists a session before its record names the user', async () => {
       const steps: string[] = [];
@@ -171,6 +192,25 @@ describeWithServer('the layout in Redis', () => {
       await until(async () => (await keys()).length === 0, 'all is gone');
     });
 
+    it('lists a session that was unbound for whoever it is bound to next, him who was in before too', async () => {
+      const record = newRecord({ userId: 'ada' });
+      await storage.create(record);
+      const usersOf = async () =>
+        [await storage.byUser('ada'), await storage.byUser('bob')].map((r) => r.length);
+      await storage.update(record.handle, { userId: null, expected: { userId: 'ada' } });
+      expect(await usersOf()).toEqual([0, 0]);
+      // Nobody's session is listed for nobody, however long it is used.
+      const later = record.expiresAt + 7_200_000;
+      const touched = await commands(() => storage.update(record.handle, { expiresAt: later }));
+      expect(touched['zadd']).toBeUndefined();
+      await storage.update(record.handle, { userId: 'bob', expected: { userId: null } });
+      expect(await usersOf()).toEqual([0, 1]);
+      await storage.update(record.handle, { userId: 'ada' });
+      expect(await usersOf()).toEqual([1, 0]);
+      const until = Number(await redis.zscore((await indexOf('ada'))!, record.handle));
+      expect(until).toBeGreaterThanOrEqual(later);
+    });
+
     it('keeps an entry that was made anew since the session ended', async () => {
       const record = newRecord({ userId: 'ada' });
       await storage.create(record);
@@ -207,9 +247,12 @@ describeWithServer('the layout in Redis', () => {
       await storage.create(record);
       expect(await commands(() => storage.read(record.handle))).toEqual({ hgetall: 1 });
       const written = await commands(() => storage.update(record.handle, { set: { a: '1' }, remove: ['b'] }));
-      expect(written).toEqual({ evalsha: 1, hmget: 1, hset: 2, hdel: 1 });
+      expect(written).toEqual({ evalsha: 1, hmget: 1, hset: 1, hdel: 1 });
+      const touch = { touchedAt: Date.now() + 1, expiresAt: record.expiresAt + 1 };
+      const touched = await commands(() => storage.update(record.handle, touch));
+      expect(touched).toEqual({ evalsha: 1, hmget: 1, hset: 1, pexpireat: 1 });
       const created = await commands(() => storage.create(newRecord()));
-      expect(created).toEqual({ evalsha: 1, exists: 1, hset: 2, pexpireat: 1 });
+      expect(created).toEqual({ evalsha: 1, exists: 1, hset: 1, pexpireat: 1 });
       expect(await commands(() => storage.purgeExpired(10) as Promise<number>)).toEqual({});
     });
 
@@ -250,8 +293,10 @@ describeWithServer('the layout in Redis', () => {
       const record = newRecord({ data, userId: 'ada' });
       expect(await other.create(record)).toBe(true);
       expect(await other.read(record.handle)).toEqual(record);
-      expect(await other.update(record.handle, { expectedVersion: 2 })).toBe('conflict');
+      expect(await other.update(record.handle, { expected: { ttl: 2 } })).toBe('conflict');
       expect(await other.update(record.handle, { expiresAt: record.expiresAt * 2 })).toBe('ok');
+      expect(await other.alive([record.handle])).toEqual([record.handle]);
+      expect((await other.list({ limit: 10 })).records.length).toBe(1);
       await (await other.lock(record.handle, { wait: 100, hold: 100 })).release();
       expect((await other.byUser('ada')).length).toBe(1);
       expect(await other.destroy(record.handle)).toBe(true);
@@ -284,14 +329,30 @@ describeWithServer('the layout in Redis', () => {
     });
 
     it('rotates once, and says so: the new id works (S18)', async () => {
-      const { handle } = newRecord();
-      await storage.create(newRecord({ handle }));
+      const before = newRecord({ data: { visits: '1' } });
+      const { handle } = before;
+      await storage.create(before);
+      const lease = await storage.lock(handle, { wait: 100, hold: 5_000 });
       const spy = twice();
       const proof = 'n'.repeat(43);
-      expect(await storage.update(handle, { proof, expectedVersion: 1 })).toBe('ok');
+      const login = {
+        proof,
+        userId: 'ada',
+        ttl: 9_000,
+        expiresAt: before.expiresAt - 1,
+        set: { visits: '2' },
+        lease: lease.token,
+        expected: { proof: before.proof, ttl: null, userId: null },
+      };
+      expect(await storage.update(handle, login)).toBe('ok');
       spy.mockRestore();
-      expect(await storage.read(handle)).toMatchObject({ proof, version: 2 });
-      expect(await storage.update(handle, { proof: 'o'.repeat(43), expectedVersion: 1 })).toBe('conflict');
+      const { userId, ttl, expiresAt } = login;
+      const now = { ...before, proof, userId, ttl, expiresAt, data: { visits: '2' } };
+      expect(await storage.read(handle)).toEqual(now);
+      // The same once more is another rotation, and its proof is not what it expects.
+      expect(await storage.update(handle, login)).toBe('conflict');
+      expect(await storage.read(handle)).toEqual(now);
+      await lease.release();
     });
 
     it('has the lock, and gives it back', async () => {
@@ -311,9 +372,10 @@ describeWithServer('the layout in Redis', () => {
       ['without its proof', (key) => redis.hdel(key, '@p')],
       ['without its user', (key) => redis.hdel(key, '@u')],
       ['with times that are none', (key) => redis.hset(key, '@', 'nonsense')],
-      ['with an empty deadline', (key) => redis.hset(key, '@', '1 2  - -')],
-      ['with a deadline of another kind', (key) => redis.hset(key, '@', '1 2 NaN - 0')],
-      ['with a version below zero', (key) => redis.hset(key, '@', '-1 2 9999999999999 - 0')],
+      ['with an empty deadline', (key) => redis.hset(key, '@', '2  - 0')],
+      ['with a deadline of another kind', (key) => redis.hset(key, '@', '2 NaN - 0')],
+      ['with a last use before 1970', (key) => redis.hset(key, '@', '-1 9999999999999 - 0')],
+      ['with a user who is listed nowhere', (key) => redis.hset(key, '@', '2 9999999999999 - -')],
       ['with an empty proof', (key) => redis.hset(key, '@p', '')],
       ['with a user of another kind', (key) => redis.hset(key, '@u', 'ada')],
       ['with other fields only', async (key) => [await redis.del(key), await redis.hset(key, 'name', 'ada')]],
@@ -330,14 +392,24 @@ describeWithServer('the layout in Redis', () => {
       expect(events).toEqual([{ type: 'corrupt', handle }]);
       expect(await storage.byUser('ada')).toEqual([]);
       expect(await storage.update(handle, { set: { a: '1' }, userId: 'bob' })).toBe('gone');
-      expect(await storage.update(handle, { expectedVersion: 1 })).toBe('gone');
+      expect(await storage.update(handle, { expected: { userId: 'ada' } })).toBe('gone');
       // Each time that somebody met it.
       expect(events).toEqual(Array(4).fill({ type: 'corrupt', handle }));
+      expect(await storage.alive([handle])).toEqual([]);
       expect(await storage.create(newRecord({ handle }))).toBe(false);
+      expect(await storage.destroy(handle, { userId: 'ada' })).toBe(false);
       expect(await redis.dump(keyOf(handle))).toEqual(before);
       expect(await storage.destroy(handle)).toBe(true);
       expect(await storage.create(newRecord({ handle }))).toBe(true);
     });
+  });
+
+  it('is damaged too where its user is no Unicode, and its index entry could never be found (S59)', async () => {
+    const { handle, expiresAt } = newRecord();
+    await storage.create(newRecord({ handle, userId: 'ada' }));
+    await redis.hset(keyOf(handle), '@u', Buffer.from('- =\xff', 'latin1'));
+    expect(await storage.update(handle, { expiresAt: expiresAt + 3_600_000 })).toBe('gone');
+    expect(events).toEqual([{ type: 'corrupt', handle }]);
   });
 
   it('changes nothing at all where memory is short', async () => {
