@@ -22,8 +22,8 @@ export async function countKeys(port: RedisPort, pattern: string): Promise<numbe
 }
 
 /**
- * About `limit` of the keys that match, each of them once, and where to go on. If another master has taken over
- * since the last page, its cursors are of no use there: all is gone through again, rather than a key missed.
+ * About `limit` of the keys that match, and where to go on. A cursor of other masters, as another one has taken over
+ * since, leads to the beginning: what it says of the keys holds for those masters only, and none must be missed.
  */
 export async function pageOfKeys(
   port: RedisPort,
@@ -39,8 +39,9 @@ export async function pageOfKeys(
   let seen = 0;
   while (master < masters.length) {
     // As many keys as the rest should take, going by what was found so far.
-    const wanted = Math.ceil(((limit - keys.size) * Math.max(1, seen)) / Math.max(1, keys.size));
-    const count = Math.min(wanted, MAX_STEP);
+    const rest = limit - keys.size;
+    const wanted = Math.ceil((rest * Math.max(1, seen)) / Math.max(1, keys.size));
+    const count = Math.max(1, Math.min(wanted, MAX_STEP));
     const found = await step(masters[master], pattern, cursor, count);
     seen += count;
     for (const key of found.keys) keys.add(key);
