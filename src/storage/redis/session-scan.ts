@@ -38,10 +38,11 @@ export async function pageOfKeys(
   const keys = new Set<string>();
   let seen = 0;
   while (master < masters.length) {
-    // As many keys as the rest should take, going by what was found so far.
+    // As many keys as the rest should take, going by what was found so far; but never more than have been seen by
+    // then, as few tell little: a page must not become much longer than its limit.
     const rest = limit - keys.size;
-    const wanted = Math.ceil((rest * Math.max(1, seen)) / Math.max(1, keys.size));
-    const count = Math.max(1, Math.min(wanted, MAX_STEP));
+    const guess = Math.ceil((rest * seen) / Math.max(1, keys.size));
+    const count = Math.min(Math.max(1, rest, Math.min(guess, seen)), MAX_STEP);
     const found = await step(masters[master], pattern, cursor, count);
     seen += count;
     for (const key of found.keys) keys.add(key);

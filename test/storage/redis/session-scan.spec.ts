@@ -71,7 +71,7 @@ describe('the scan for sessions', () => {
     const page = await pageOfKeys(port, 's*', 20, undefined);
     expect(page.keys.size).toBeGreaterThanOrEqual(20);
     expect(page.keys.size).toBeLessThan(30);
-    expect(steps.length).toBeLessThan(8);
+    expect(steps.length).toBeLessThan(12);
     expect(Math.max(...steps.map((step) => Number(step.split(' ')[2])))).toBeLessThanOrEqual(1_000);
     expect(await pageOfKeys(portOf({ '': named('other', 5_000) }).port, 's*', 20, undefined)).toEqual({
       keys: new Set(),
