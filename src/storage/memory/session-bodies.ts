@@ -1,13 +1,10 @@
-import { RecordData } from '../record.js';
-import type { SessionRecord } from '../record.js';
+import { RecordData, type SessionRecord } from '../record.js';
+import type { Expectation } from '../session-storage.js';
 import { Layout, Layouts } from './layouts.js';
 import { type Column, IN_PAGE, PAGE_BITS, PAGE_SIZE } from './slots.js';
 
-/** What a session consists of beside its times and its version. */
-export type SessionBody = Pick<
-  SessionRecord,
-  'handle' | 'proof' | 'userId' | 'authenticatedAt' | 'ttl' | 'data'
->;
+/** What a session consists of beside the times that every touch may change. */
+export type SessionBody = Omit<SessionRecord, 'createdAt' | 'touchedAt' | 'expiresAt'>;
 
 /** Stands between the fields of a text. JSON never contains it unescaped; what does is not kept as a text. */
 const SEPARATOR = '\u001f';
@@ -15,11 +12,11 @@ const SEPARATOR = '\u001f';
 /** The most characters a session has that is kept as one text: reading one field goes through all of it. */
 const SMALL = 1_024;
 
-/** Tells a user id that is there, the empty one included, from none. */
+/** Tells an optional text that is there, an empty one included, from none. */
 const PRESENT = '=';
 
 /** How many fields of a text come before the values of its keys. */
-const OWN_FIELDS = 5;
+const OWN_FIELDS = 6;
 
 /**
  * The bodies of all sessions. A small one is one flat string of its fields, and its keys are shared with
@@ -53,12 +50,44 @@ export class SessionBodies implements Column {
     return typeof stored === 'string' ? stored.slice(0, stored.indexOf(SEPARATOR)) : stored.handle;
   }
 
+  /** Whether the slot holds a session. */
+  isUsed(slot: number): boolean {
+    const page = this.pages[slot >>> PAGE_BITS];
+    return page !== undefined && page[slot & IN_PAGE] !== '';
+  }
+
+  hasUser(slot: number): boolean {
+    const stored = this.stored(slot);
+    if (typeof stored !== 'string') return stored.userId !== undefined;
+    return stored[stored.indexOf(SEPARATOR) + 1] === PRESENT;
+  }
+
   userIdOf(slot: number): string | undefined {
     const stored = this.stored(slot);
     if (typeof stored !== 'string') return stored.userId;
     const start = stored.indexOf(SEPARATOR) + 1;
     if (stored[start] !== PRESENT) return undefined;
     return stored.slice(start + 1, stored.indexOf(SEPARATOR, start));
+  }
+
+  /** Whether an expectation holds; most ask for the user alone, so the fields are compared where they are. */
+  meets(slot: number, { proof, ttl, userId }: Expectation): boolean {
+    const stored = this.stored(slot);
+    if (typeof stored !== 'string') {
+      return (
+        (userId === undefined || stored.userId === (userId ?? undefined)) &&
+        (proof === undefined || stored.proof === proof) &&
+        (ttl === undefined || stored.ttl === (ttl ?? undefined))
+      );
+    }
+    let start = stored.indexOf(SEPARATOR) + 1;
+    if (userId !== undefined && !hasOptionalAt(stored, start, userId)) return false;
+    if (proof === undefined && ttl === undefined) return true;
+    start = stored.indexOf(SEPARATOR, start) + 1;
+    if (proof !== undefined && !hasFieldAt(stored, start, proof)) return false;
+    if (ttl === undefined) return true;
+    start = stored.indexOf(SEPARATOR, stored.indexOf(SEPARATOR, start) + 1) + 1;
+    return hasFieldAt(stored, start, ttl === null ? '' : String(ttl));
   }
 
   /** The data is a new object or a frozen one; it has no prototype that would add keys (S48). */
@@ -113,13 +142,14 @@ export class SessionBodies implements Column {
   }
 }
 
-function pack({ handle, userId, proof, authenticatedAt, ttl, data }: SessionBody, keys: string[]) {
+function pack({ handle, userId, proof, authenticatedAt, ttl, client, data }: SessionBody, keys: string[]) {
   const fields = [
     handle,
     userId === undefined ? '' : PRESENT + userId,
     proof,
     authenticatedAt === undefined ? '' : String(authenticatedAt),
     ttl === undefined ? '' : String(ttl),
+    client === undefined ? '' : PRESENT + client,
   ];
   for (const key of keys) fields.push(data[key]);
   let length = fields.length;
@@ -136,8 +166,9 @@ function unpack(text: string, { keys }: Layout): SessionBody {
   const userIdEnd = text.indexOf(SEPARATOR, handleEnd + 1);
   const proofEnd = text.indexOf(SEPARATOR, userIdEnd + 1);
   const loginEnd = text.indexOf(SEPARATOR, proofEnd + 1);
-  let end = endOfField(text, loginEnd + 1);
-  const ttlEnd = end;
+  const ttlEnd = text.indexOf(SEPARATOR, loginEnd + 1);
+  const clientEnd = endOfField(text, ttlEnd + 1);
+  let end = clientEnd;
   const data: Record<string, string> = new RecordData();
   for (let i = 0; i < keys.length; i++) {
     const start = end + 1;
@@ -150,6 +181,7 @@ function unpack(text: string, { keys }: Layout): SessionBody {
     userId: userIdEnd === handleEnd + 1 ? undefined : text.slice(handleEnd + 1 + PRESENT.length, userIdEnd),
     authenticatedAt: loginEnd === proofEnd + 1 ? undefined : Number(text.slice(proofEnd + 1, loginEnd)),
     ttl: ttlEnd === loginEnd + 1 ? undefined : Number(text.slice(loginEnd + 1, ttlEnd)),
+    client: clientEnd === ttlEnd + 1 ? undefined : text.slice(ttlEnd + 1 + PRESENT.length, clientEnd),
     data,
   };
 }
@@ -159,6 +191,17 @@ function withField(text: string, at: number, value: string): string {
   let start = 0;
   for (let i = 0; i < at; i++) start = text.indexOf(SEPARATOR, start) + 1;
   return [text.slice(0, start), value, text.slice(endOfField(text, start))].join('');
+}
+
+/** Whether this value is the whole field that starts here. */
+function hasFieldAt(text: string, start: number, value: string): boolean {
+  return text.startsWith(value, start) && endOfField(text, start) === start + value.length;
+}
+
+/** The same for a field that may be missing: null stands for that. */
+function hasOptionalAt(text: string, start: number, value: string | null): boolean {
+  if (value === null) return text[start] === SEPARATOR;
+  return text[start] === PRESENT && hasFieldAt(text, start + 1, value);
 }
 
 function endOfField(text: string, start: number): number {
@@ -180,6 +223,7 @@ function detached(body: SessionBody, keys: string[], before: string | SessionBod
     userId: body.userId === undefined ? undefined : copied(body.userId),
     authenticatedAt: body.authenticatedAt,
     ttl: body.ttl,
+    client: body.client === undefined ? undefined : copied(body.client),
     data: Object.freeze(data),
   });
 }
