@@ -57,6 +57,22 @@ describeWithServer('when a client sends something again that was not answered, a
     await lease.release();
   });
 
+  it('makes a change once that ends what it expects, and says so', async () => {
+    const record = newRecord({ userId: 'ada', ttl: 9_000 });
+    const { handle } = record;
+    await bench.storage.create(record);
+    const spy = twice();
+    const unbind = { userId: null, expected: { userId: 'ada' } };
+    expect(await bench.storage.update(handle, unbind)).toBe('ok');
+    const shorten = { ttl: 5_000, expiresAt: record.expiresAt - 1, expected: { ttl: 9_000 } };
+    expect(await bench.storage.update(handle, shorten)).toBe('ok');
+    expect(await bench.storage.update(handle, unbind)).toBe('conflict');
+    expect(await bench.storage.update(handle, shorten)).toBe('conflict');
+    spy.mockRestore();
+    const { ttl, expiresAt } = shorten;
+    expect(await bench.storage.read(handle)).toEqual({ ...record, userId: undefined, ttl, expiresAt });
+  });
+
   it('has the lock, and gives it back', async () => {
     const spy = twice();
     const handle = newHandle();
