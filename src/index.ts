@@ -15,6 +15,7 @@ export type { CrossOriginOptions } from './http/origin.js';
 export type { Duration } from './rules.js';
 
 export { AllowCrossOrigin, Session, SessionLock, UseSession } from './nest/session.decorators.js';
+export { CrossOriginGuard } from './nest/cross-origin.guard.js';
 export { SessionGuard } from './nest/session.guard.js';
 export { SessionInterceptor } from './nest/session.loader.js';
 export type { DefaultSessionData, SessionData, SessionPath, SessionValue } from './session/session-data.js';

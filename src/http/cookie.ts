@@ -1,23 +1,14 @@
 import { serialize } from 'cookie';
 import { sign, unsign } from 'cookie-signature';
+import type { ResolvedCookie } from './cookie-options.js';
 import { SessionError } from '../errors.js';
 import { type CookieRequest, isSecure, rawOf } from './request.js';
-import type { ResolvedCookie } from './cookie-options.js';
+import type { HttpSettings } from './settings.js';
 import { parseId } from '../session/id.js';
 import type { Session } from '../session/session.js';
 
 /** What the session cookie is made and verified with. */
-export interface CookieSettings {
-  readonly cookieName: string;
-  /** The first signs, all verify; none: the cookie's value is the bare id. */
-  readonly secrets: readonly string[];
-  /**
-   * The attributes, or what gives them for one request and checks them each time.
-   *
-   * @throws {SessionOptionsError} if what the application's function gave is wrong
-   */
-  readonly cookie: ResolvedCookie | ((request: CookieRequest) => ResolvedCookie);
-}
+export type CookieSettings = Pick<HttpSettings, 'cookieName' | 'cookie' | 'secrets'>;
 
 /** An id that goes out. */
 export interface IssuedId {

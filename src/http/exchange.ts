@@ -2,11 +2,11 @@ import { inspect } from 'node:util';
 import { after, type Awaitable, isThenable } from '../awaitable.js';
 import { SessionError } from '../errors.js';
 import { SessionCrossOriginError, SessionStorageError } from '../errors.http.js';
-import { commit, look, touchIsDue } from '../session/save.js';
+import { asked, commit, look, touchIsDue } from '../session/save.js';
 import { Session } from '../session/session.js';
 import type { Sessions } from '../session/sessions.js';
 import type { SessionState, StateExchange } from '../session/state.js';
-import { crossOriginProblem } from './cross-origin.js';
+import { refusalOfRequest } from './cross-origin.js';
 import type { HttpSettings } from './settings.js';
 import { type AnyResponse, type CookieRequest, rawOf, rawResponseOf, responseOf } from './request.js';
 import { attach, exchangeOf } from './response-patch.js';
@@ -68,6 +68,7 @@ export class Exchange implements Outgoing, StateExchange {
   /** How many sessions had ended when this one was last seen to be there. */
   private endsSeen = 0;
   private used: boolean | undefined;
+  private originChecked = false;
   private loading: PromiseLike<this> | undefined;
   private settling: PromiseLike<void> | undefined;
 
@@ -95,9 +96,10 @@ export class Exchange implements Outgoing, StateExchange {
 
   /** A foreign page cannot send a bearer's header unasked, so bearers are not checked. */
   checkOrigin(): void {
+    if (this.originChecked) return;
     const { mode } = this.module.settings.crossOrigin;
-    if (mode === 'allow' || this.received.via === 'bearer') return;
-    refuseCrossOrigin(this.request, this.module);
+    if (mode !== 'allow' && this.received.via !== 'bearer') refuseCrossOrigin(this.request, this.module);
+    this.originChecked = true;
   }
 
   /** Reads the session once; whoever asks meanwhile waits for the same, and after a failure it is tried again. */
@@ -123,13 +125,20 @@ export class Exchange implements Outgoing, StateExchange {
     const touches =
       this.counts && !this.touch && !state.refused && !this.isToldItsId() && touchIsDue(storage, state);
     if (touches) this.touch = 'tried';
-    const settled = after(commit(storage, state, touches), (written): Awaitable<void> => {
+    const saved = after(commit(storage, state, touches), (written): Awaitable<void> => {
       if (written) this.endsSeen = storage.ends;
       if (written === 'touch') this.touch = 'written';
       // An id that is handed out must open a session: one that was made before may have been ended since.
-      else if (this.endsSeen !== storage.ends && this.isToldItsId() && !this.headersSent)
+      else if (this.endsSeen !== storage.ends && !this.headersSent && this.isToldItsId())
         return this.lookAgain();
     });
+    const settled =
+      typeof this.module.settings.cookie === 'function'
+        ? after(saved, () => {
+            // Asked here for the sake of its errors: an answer can still be replaced.
+            if (!this.headersSent) this.answer();
+          })
+        : saved;
     if (!isThenable(settled)) return;
     const done = () => void (this.settling = undefined);
     this.settling = settled;
@@ -162,17 +171,19 @@ export class Exchange implements Outgoing, StateExchange {
 
   /** Runs a route while it holds the session; what it wrote is saved before anybody else has its turn. */
   locked<R>(run: () => Promise<R>, answersItself: (value: R) => boolean): Promise<R> {
-    return this.module.sessions.turns.locked(this.state!, async () => {
+    const state = this.state!;
+    const saveNow = () => asked(state, async () => this.settle());
+    return this.module.sessions.turns.locked(state, async () => {
       let value: R;
       try {
         value = await run();
       } catch (error) {
         // What the handler wrote before it threw is saved too; where it cannot be, that is what the client is told.
-        await this.settle();
+        await saveNow();
         throw error;
       }
       try {
-        await this.settle();
+        await saveNow();
       } catch (error) {
         // Nothing but the response itself can put an error in the place of an answer that the handler sent.
         if (answersItself(value)) this.out?.replace(error);
@@ -289,12 +300,12 @@ export function sessionOfRequest(request: CookieRequest): Session<any> | undefin
   return (exchangeOf(rawOf(request)) as Exchange | undefined)?.session;
 }
 
-/** @throws {SessionCrossOriginError} in mode `'refuse'`, if the request comes from another origin (S61) */
+/** @throws {SessionCrossOriginError} unless mode is `'log'`, if the request comes from another origin (S61) */
 export function refuseCrossOrigin(request: CookieRequest, { settings, sessions }: Exchanges): void {
-  const problem = crossOriginProblem(request, settings.crossOrigin);
-  if (problem === undefined) return;
-  const { events } = sessions;
-  events.emit('refused');
-  events.warn(problem);
-  if (settings.crossOrigin.mode !== 'log') throw new SessionCrossOriginError();
+  const refusal = refusalOfRequest(request, settings.crossOrigin);
+  if (!refusal) return;
+  const error = new SessionCrossOriginError(refusal);
+  sessions.events.emit('refused');
+  sessions.events.warn(error.message);
+  if (settings.crossOrigin.mode !== 'log') throw error;
 }

@@ -1,10 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import type { IssuedId, SessionCookie } from './cookie.js';
 import { type CookieRequest, rawOf } from './request.js';
+import type { HttpSettings } from './settings.js';
 import { parseId } from '../session/id.js';
 
 /** How a client holds its id: in the cookie, or in the `Authorization` header of each request. */
-export type TransportName = 'cookie' | 'bearer';
+export type TransportName = HttpSettings['transport'][number];
 
 /** The ids that a request brings. */
 export interface ReceivedIds {

@@ -224,7 +224,10 @@ export function lose(storage: CheckedStorage, state: SessionState): undefined {
   storage.events.emit('gone', state.handle, state.record?.userId);
 }
 
-export function loseLock(storage: CheckedStorage, { handle, record }: SessionState): never {
+/** What a locked route wrote after it had lost its lock must not land later either. */
+export function loseLock(storage: CheckedStorage, state: SessionState): never {
+  const { handle, record } = state;
+  if (state.lease !== undefined) state.lease = 'lost';
   storage.events.emit('conflict', handle, record?.userId);
   throw new SessionLockError(
     `Session ${handle}: its lock was lost, held for longer than lock.hold (${storage.settings.lock.hold} ms); nothing was saved.`,

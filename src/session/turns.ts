@@ -67,7 +67,7 @@ export class Turns {
         return await fn();
       } finally {
         if (state.writing) await idle(state);
-        state.lease = undefined;
+        if (state.lease === lease.token) state.lease = undefined;
       }
     });
   }

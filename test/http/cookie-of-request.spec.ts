@@ -1,9 +1,12 @@
-import { describe, expect, it } from '@jest/globals';
-import type { Session } from '../../src/index.js';
+import { afterEach, describe, expect, it } from '@jest/globals';
+import type { Session, SessionModuleOptions } from '../../src/index.js';
 import { SessionError, SessionOptionsError } from '../../src/index.js';
 import { SessionCookie } from '../../src/http/cookie.js';
-import type { ResolvedCookie } from '../../src/http/cookie.js';
+import type { ResolvedCookie } from '../../src/http/cookie-options.js';
 import { SessionTransport } from '../../src/http/transport.js';
+import type { RunningApp } from '../support/app.js';
+import { logs, stacks, start } from '../support/app.js';
+import { BasicController, sessionCookies } from '../support/basic.js';
 import { parseSetCookie } from '../support/client.js';
 
 const ID = `${'A'.repeat(22)}.${'B'.repeat(43)}`;
@@ -11,10 +14,12 @@ const session = { id: ID, expiresAt: new Date(Date.now() + 60_000) } as Session;
 
 const BASE: ResolvedCookie = {
   path: '/',
+  domain: undefined,
   secure: 'auto',
   httpOnly: true,
   sameSite: 'lax',
   partitioned: false,
+  priority: undefined,
   persistent: true,
 };
 const request = (host: string, protocol = 'http') => ({ headers: { host }, protocol }) as never;
@@ -117,5 +122,63 @@ describe('a cookie whose attributes are a function of the request', () => {
     expect(() => cookie.clear()).toThrow(/cookie is a function of the request; pass the request/);
     expect(cookie.pair(ID)).toBe(`sid=${ID}`);
     expect(asked).toEqual([]);
+  });
+});
+
+describe.each(stacks)('tenants: %s', (_title, stack) => {
+  let app: RunningApp | undefined;
+  async function run(cookie: (request: any) => unknown): Promise<RunningApp> {
+    const options = { cookie } as SessionModuleOptions;
+    app = await start(stack, { controllers: [BasicController], session: options, trustProxy: true });
+    app.reset();
+    return app;
+  }
+  afterEach(() => app?.stop());
+
+  const from = (host: string) => ({ headers: { host, 'x-forwarded-proto': 'https' } });
+
+  it('each has the attributes that the function gives for its requests, cleared with them too (S28)', async () => {
+    const client = (await run(({ hostname }) => ({ domain: hostname, sameSite: 'strict' }))).client();
+    for (const path of ['/set/n/1', '/login/ada', '/logout']) {
+      const reply = await client.get(path, from('shop.example'));
+      expect(Object.fromEntries(reply.setCookies[0]!.attributes)).toMatchObject({
+        domain: 'shop.example',
+        samesite: 'Strict',
+        secure: '',
+        path: '/',
+      });
+    }
+  });
+
+  it.each<[string, (request: any) => unknown, RegExp]>([
+    ['a domain that is none', () => ({ domain: 'shop.example; Path=/x' }), /cookie\(request\)\.domain/],
+    ['a misspelt attribute', () => ({ samesite: 'none' }), /cookie\(request\)\.samesite/],
+    [
+      'SameSite=None without Secure',
+      () => ({ sameSite: 'none', secure: false }),
+      /cookie\(request\)\.secure/,
+    ],
+    ['nothing', () => undefined, /cookie\(request\)/],
+    ['a promise', async () => ({}), /cookie\(request\)/],
+    [
+      'an error',
+      () => {
+        throw new Error('no such tenant');
+      },
+      /no such tenant/,
+    ],
+  ])('%s is a 500 that the log explains, and no cookie at all (S39)', async (_case, wrong, explained) => {
+    const running = await run((asking) => (asking.hostname === 'shop.example' ? {} : wrong(asking)));
+    const client = running.client();
+    const refused = await client.get('/set/n/1', from('nobody.example'));
+    expect(refused.status).toBe(500);
+    expect(refused.setCookies).toEqual([]);
+    expect(refused.text).not.toMatch(explained);
+    expect(logs.filter((line) => explained.test(line))).not.toEqual([]);
+    // What tells the client nothing needs no cookie.
+    expect((await client.get('/read', from('nobody.example'))).status).toBe(200);
+    const served = await client.get('/set/n/1', from('shop.example'));
+    expect([served.status, sessionCookies(served).length]).toEqual([200, 1]);
+    expect((await client.get('/logout', from('nobody.example'))).status).toBe(500);
   });
 });
