@@ -1,3 +1,4 @@
+// oxlint-disable no-new -- what the page shows is the making of a storage, not what is done with it
 import { readFileSync } from 'node:fs';
 import { Cluster, Redis } from 'ioredis';
 import { SessionModule, type SessionStore } from 'nest-sessions';
