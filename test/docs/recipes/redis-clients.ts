@@ -14,6 +14,8 @@ export function connected() {
   });
 }
 
+// The lines are those of the page.
+// prettier-ignore
 export async function clients() {
   // Sentinel
   new RedisStorage(
@@ -41,9 +43,7 @@ export async function clients() {
 
   // TLS
   new RedisStorage(new Redis('rediss://db.internal:6380', { tls: { ca: readFileSync('ca.pem') } }));
-  await RedisStorage.connect('rediss://db.internal:6380', {
-    client: { tls: { ca: readFileSync('ca.pem') } },
-  });
+  await RedisStorage.connect('rediss://db.internal:6380', { client: { tls: { ca: readFileSync('ca.pem') } } });
 
   // node-redis; where nobody listens to its errors, the storage does
   new RedisStorage(createClient({ url: process.env.REDIS_URL, socket: { socketTimeout: 5_000 } }));
