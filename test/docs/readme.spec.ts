@@ -154,6 +154,19 @@ describe('the documents', () => {
     }
   });
 
+  it('name no function that is not in the file they say', () => {
+    const named = DOCUMENTS.flatMap((document) => [
+      ...textOf(document)
+        .replaceAll(/\s+/g, ' ')
+        .matchAll(/`(\w+)\(\)` in `(src\/[\w./-]+)`/g),
+    ]);
+    expect(named.length).toBeGreaterThan(0);
+    const wrong = named.filter(
+      ([, name, file]) => !new RegExp(`function ${name}\\(`).test(readFileSync(file!, 'utf8')),
+    );
+    expect(wrong.map(([text]) => text)).toEqual([]);
+  });
+
   it('begin with a README that is read in one sitting', () => {
     expect(textOf('README.md').split('\n').length).toBeLessThanOrEqual(260);
   });
