@@ -137,9 +137,10 @@ export class SqliteStorage extends SessionStorage {
 
   override async lock(handle: string, { wait, hold }: LockOptions): Promise<SessionLease> {
     const deadline = this.now() + wait;
+    // A millisecond more, so that who does not wait at all can find the lock free.
     const [row] = this.rows(
-      'insert into sessionLine (handle, until) values (@handle, @deadline) returning place',
-      { handle, deadline },
+      'insert into sessionLine (handle, until) values (@handle, @until) returning place',
+      { handle, until: deadline + 1 },
     );
     const token = String(row!.place);
     const leave = () => void this.run('delete from sessionLine where place = @token', { token });

@@ -45,12 +45,6 @@ describe('the code in the documents', () => {
     }
   });
 
-  it('the custom storage is shown whole, and is short', () => {
-    const whole = readFileSync('test/docs/custom-storage.ts', 'utf8').trimEnd();
-    expect(blocks.map(({ code }) => code)).toContain(whole);
-    expect(whole.split('\n').length).toBeLessThanOrEqual(40);
-  });
-
   it('compiles', () => {
     const files = sources.filter(({ name }) => name.startsWith('docs')).map(({ name }) => join('test', name));
     expect(problemsOf(files)).toEqual([]);
