@@ -6,3 +6,4 @@ export type {
   StorageFactory,
 } from './storage-contract.js';
 export { sessionCookie } from './session-cookie.js';
+export { testSession } from './test-session.js';
