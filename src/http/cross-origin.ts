@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { type CrossOriginSettings, normalOrigin } from './origin.js';
-import { type CookieRequest, hostOf, rawOf } from './request.js';
+import { type CookieRequest, hostOf, isHandshake, rawOf } from './request.js';
 
 /** Why a request is refused, for the log: the client is told nothing of it. */
 export interface CrossOriginRefusal {
@@ -67,7 +67,8 @@ export function refusalOfRequest(
   const method = isSafe(raw.method) ? (raw.originalMethod ?? raw.method) : raw.method;
   return refusalOf(
     {
-      method,
+      // Whatever comes over a socket comes as what its handshake was.
+      method: isHandshake(raw) ? 'CONNECT' : method,
       secFetchSite: joined(raw.headers['sec-fetch-site']),
       origin: joined(raw.headers.origin),
       host: hostOf(request),

@@ -1,6 +1,6 @@
 import { type CanActivate, type ExecutionContext, Inject, Injectable, Optional } from '@nestjs/common';
-import { Exchanges, refuseCrossOrigin } from '../http/exchange.js';
-import { askOf, requestIn } from './contexts.js';
+import { Exchanges } from '../http/exchange.js';
+import { askOf, refusing, requestIn } from './contexts.js';
 import { demandModule } from './session.loader.js';
 
 /**
@@ -23,8 +23,9 @@ export class CrossOriginGuard implements CanActivate {
     const found = requestIn(context);
     if (!found || askOf(context).crossOrigin === 'allow') return true;
     // A foreign page cannot send a bearer's header unasked.
-    if (this.exchanges.transport.receive(found.request).via === 'cookie')
-      refuseCrossOrigin(found.request, this.exchanges);
+    if (this.exchanges.transport.receive(found.request).via === 'cookie') {
+      refusing(found.operation, () => this.exchanges.refuseCrossOrigin(found.request));
+    }
     return true;
   }
 }
