@@ -14,6 +14,8 @@ export default {
     '^nest-sessions/redis$': '<rootDir>/src/storage/redis/index.ts',
     '^nest-sessions/testing$': '<rootDir>/src/testing/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
+    // Mercurius requires a newer one, an ES module, which Node can and jest cannot.
+    '^content-disposition$': '<rootDir>/node_modules/content-disposition',
   },
   transform: {
     '^.+\\.ts$': ['ts-jest', { useESM: true, tsconfig: '<rootDir>/tsconfig.json' }],

@@ -10,7 +10,8 @@ abstract class SessionHttpError extends HttpException {
   readonly code: string;
 
   constructor(status: HttpStatus, message: string, options?: ErrorOptions) {
-    super(PHRASES[status as keyof typeof PHRASES], status, options);
+    // An object, as GraphQL drivers know the status of no other answer.
+    super({ statusCode: status, message: PHRASES[status as keyof typeof PHRASES] }, status, options);
     this.name = new.target.name;
     this.message = message;
     this.code = new.target.code;

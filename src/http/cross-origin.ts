@@ -1,8 +1,6 @@
 import type { IncomingMessage } from 'node:http';
-import { SessionCrossOriginError } from '../errors.http.js';
-import type { SessionEvents } from '../session/events.js';
 import { type CrossOriginSettings, normalOrigin } from './origin.js';
-import { type CookieRequest, hostOf, rawOf } from './request.js';
+import { type CookieRequest, hostOf, isHandshake, rawOf } from './request.js';
 
 /** Why a request is refused, for the log: the client is told nothing of it. */
 export interface CrossOriginRefusal {
@@ -69,7 +67,8 @@ export function refusalOfRequest(
   const method = isSafe(raw.method) ? (raw.originalMethod ?? raw.method) : raw.method;
   return refusalOf(
     {
-      method,
+      // Whatever comes over a socket comes as what its handshake was.
+      method: isHandshake(raw) ? 'CONNECT' : method,
       secFetchSite: joined(raw.headers['sec-fetch-site']),
       origin: joined(raw.headers.origin),
       host: hostOf(request),
@@ -106,21 +105,4 @@ function printable(text: string): string {
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
   return text.length > 100 ? `${quoted.slice(0, -1)}…"` : quoted;
-}
-
-/**
- * @param events hears of the refusal, in mode `'log'` too
- * @throws {SessionCrossOriginError} unless the mode is `'log'`, if the request comes from another origin (S61)
- */
-export function refuseCrossOrigin(
-  request: CookieRequest,
-  settings: CrossOriginSettings,
-  events: SessionEvents,
-): void {
-  const refusal = refusalOfRequest(request, settings);
-  if (!refusal) return;
-  const error = new SessionCrossOriginError(refusal);
-  events.emit('refused');
-  events.warn(error.message);
-  if (settings.mode !== 'log') throw error;
 }

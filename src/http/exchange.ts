@@ -1,14 +1,22 @@
+import type { IncomingMessage } from 'node:http';
 import { inspect } from 'node:util';
 import { after, type Awaitable, isThenable } from '../awaitable.js';
 import { SessionError } from '../errors.js';
-import { SessionStorageError } from '../errors.http.js';
+import { SessionCrossOriginError, SessionStorageError } from '../errors.http.js';
 import { asked, commit, look, touchIsDue } from '../session/save.js';
 import { Session } from '../session/session.js';
 import type { Sessions } from '../session/sessions.js';
 import type { SessionState, StateExchange } from '../session/state.js';
-import { refuseCrossOrigin } from './cross-origin.js';
+import { refusalOfRequest } from './cross-origin.js';
 import type { HttpSettings } from './settings.js';
-import { type AnyResponse, type CookieRequest, rawOf, rawResponseOf, responseOf } from './request.js';
+import {
+  type AnyResponse,
+  type CookieRequest,
+  isHandshake,
+  rawOf,
+  rawResponseOf,
+  responseOf,
+} from './request.js';
 import { attach, exchangeOf } from './response-patch.js';
 import type { Outgoing, SaveBeforeSend, SessionHeaders } from './save-before-send.js';
 import type { ReceivedIds, SessionTransport } from './transport.js';
@@ -21,8 +29,17 @@ export interface Ask {
   readonly crossOrigin?: 'allow' | undefined;
 }
 
+/**
+ * Exchanges of the handshakes of sockets, by the operation that asked. There is no response: the client can be told no
+ * id, nothing is saved unless it is asked for, and it is no use of the session. Each operation reads it anew, as sockets
+ * live long.
+ */
+const handshakes = new WeakMap<object, Exchange>();
+
 /** The exchanges of one module: each request's is made when its session is first asked for. */
 export class Exchanges {
+  private readonly refused = new WeakSet<IncomingMessage>();
+
   constructor(
     readonly sessions: Sessions,
     readonly transport: SessionTransport,
@@ -30,13 +47,25 @@ export class Exchanges {
   ) {}
 
   /**
+   * @param operation of several that come over one socket, the one that asks
    * @throws {SessionCrossOriginError} if the request may not open a session, before anything is read (S61)
    * @throws {SessionError} if the request has a session of another module, or leads to no response
    */
-  open(request: CookieRequest, response?: AnyResponse, ask: Ask = {}): Awaitable<Exchange> {
+  open(
+    request: CookieRequest,
+    response?: AnyResponse,
+    ask: Ask = {},
+    operation?: object,
+  ): Awaitable<Exchange> {
     const raw = rawOf(request);
-    const rawResponse = response === undefined ? responseOf(raw) : rawResponseOf(response);
-    const found = exchangeOf(raw, rawResponse) as Exchange | undefined;
+    const rawResponse = isHandshake(raw)
+      ? undefined
+      : response === undefined
+        ? responseOf(raw)
+        : rawResponseOf(response);
+    const found = rawResponse
+      ? (exchangeOf(raw, rawResponse) as Exchange | undefined)
+      : operation && handshakes.get(operation);
     if (found && found.module !== this) {
       throw new SessionError(
         'This request has a session of another SessionModule already: one request, one module.',
@@ -44,9 +73,26 @@ export class Exchanges {
     }
     const exchange = found ?? new Exchange(this, request);
     if (ask.crossOrigin !== 'allow') exchange.checkOrigin();
-    if (!found) attach(raw, rawResponse, exchange);
-    exchange.count(ask.touch);
+    if (!found && rawResponse) attach(raw, rawResponse, exchange);
+    if (!found && !rawResponse && operation) handshakes.set(operation, exchange);
+    exchange.count(rawResponse ? ask.touch : false);
     return exchange.load();
+  }
+
+  /** @throws {SessionCrossOriginError} unless mode is `'log'`, if the request comes from another origin (S61) */
+  refuseCrossOrigin(request: CookieRequest): void {
+    const { sessions, settings } = this;
+    const refusal = refusalOfRequest(request, settings.crossOrigin);
+    if (!refusal) return;
+    const error = new SessionCrossOriginError(refusal);
+    const raw = rawOf(request);
+    // However many ask for the session of a request, it is refused once.
+    if (!this.refused.has(raw)) {
+      this.refused.add(raw);
+      sessions.events.emit('refused');
+      sessions.events.warn(error.message);
+    }
+    if (settings.crossOrigin.mode !== 'log') throw error;
   }
 }
 
@@ -80,7 +126,7 @@ export class Exchange implements Outgoing, StateExchange {
   }
 
   get headersSent(): boolean {
-    return this.out?.headersSent ?? false;
+    return this.out ? this.out.headersSent : isHandshake(rawOf(this.request));
   }
 
   get counts(): boolean {
@@ -98,9 +144,7 @@ export class Exchange implements Outgoing, StateExchange {
   checkOrigin(): void {
     if (this.originChecked) return;
     const { mode } = this.module.settings.crossOrigin;
-    if (mode !== 'allow' && this.received.via !== 'bearer') {
-      refuseCrossOrigin(this.request, this.module.settings.crossOrigin, this.module.sessions.events);
-    }
+    if (mode !== 'allow' && this.received.via !== 'bearer') this.module.refuseCrossOrigin(this.request);
     this.originChecked = true;
   }
 
@@ -291,7 +335,7 @@ export function whatToTell(came: readonly string[], renewed: boolean, state: Ses
   return state.hasEnded && came.length > 0 ? 'ended' : 'nothing';
 }
 
-/** The session that a request carries already. */
-export function sessionOfRequest(request: CookieRequest): Session<any> | undefined {
-  return (exchangeOf(rawOf(request)) as Exchange | undefined)?.session;
+/** The exchange that a request carries already, or of a handshake the operation. */
+export function exchangeOfRequest(request: CookieRequest, operation?: object): Exchange | undefined {
+  return (exchangeOf(rawOf(request)) as Exchange | undefined) ?? (operation && handshakes.get(operation));
 }

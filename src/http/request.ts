@@ -16,6 +16,10 @@ export function rawOf(request: CookieRequest): IncomingMessage {
   return 'raw' in request ? request.raw : request;
 }
 
+/** Whether the request became a socket, as a handshake of WebSockets does: there is no response to it. */
+export const isHandshake = (raw: IncomingMessage): boolean =>
+  (raw as { readonly upgrade?: unknown }).upgrade === true;
+
 /**
  * Whether the request came over HTTPS. Express's `protocol` and Fastify's believe a proxy exactly as far as
  * the application told them to; Node's own request knows the socket alone.
@@ -42,7 +46,8 @@ export function responseOf(raw: IncomingMessage): ServerResponse {
     if (symbol.description === 'response' && value?.req === raw) return value;
   }
   throw new SessionError(
-    'SessionStore.of(): this request does not lead to its response; pass the response as the second argument.',
+    'This request does not lead to its response: pass the response to SessionStore.of() as the second argument, or put ' +
+      'it in the context of GraphQL as "reply".',
   );
 }
 

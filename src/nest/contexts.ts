@@ -1,7 +1,9 @@
-import type { ArgumentsHost, ExecutionContext } from '@nestjs/common';
+import { type ArgumentsHost, type ExecutionContext, ForbiddenException } from '@nestjs/common';
+import type { Awaitable } from '../awaitable.js';
 import { SessionError } from '../errors.js';
-import type { Ask } from '../http/exchange.js';
-import type { AnyResponse, CookieRequest } from '../http/request.js';
+import { SessionCrossOriginError } from '../errors.http.js';
+import { type Ask, type Exchange, type Exchanges, exchangeOfRequest } from '../http/exchange.js';
+import { type AnyResponse, type CookieRequest, rawOf } from '../http/request.js';
 
 /** Metadata of a route or a controller: how it asks for the session. */
 export const ASK = Symbol('nest-sessions.ask');
@@ -11,21 +13,42 @@ export interface RequestInContext {
   readonly request: CookieRequest;
   /** Undefined where the request leads to it. */
   readonly response: AnyResponse | undefined;
+  /** The context that a GraphQL driver made for one operation. */
+  readonly operation?: object | undefined;
 }
+
+/** What GraphQL drivers for Nest put into the context of an operation. */
+interface GraphqlContext {
+  /** The platform's request; of a subscription with graphql-ws the connection, which leads to its handshake. */
+  readonly req?: CookieRequest & { readonly extra?: { readonly request?: CookieRequest } };
+  /** The response, where the driver or the application put it. */
+  readonly res?: AnyResponse;
+  readonly reply?: AnyResponse & { readonly request?: CookieRequest };
+}
+
+/** @nestjs/mercurius gives all requests one object, and in it the first request of all. */
+const SHARED_CONTEXT =
+  '"req" of this GraphQL context is not the request that is answered, so its session may be somebody else\'s: ' +
+  'make the option "context" of the driver a function that returns a new object each time.';
 
 /**
  * Where the request is in a context of Nest: the one place that knows. Undefined for contexts that have none, such as
  * those of microservices.
+ *
+ * @throws {SessionError} if a GraphQL context has another operation's
  */
 export function requestIn(host: ArgumentsHost): RequestInContext | undefined {
   switch (host.getType<string>()) {
     case 'http':
       return { request: host.getArgByIndex(0), response: host.getArgByIndex(1) };
     case 'graphql': {
-      // Arguments of a resolver: parent, arguments, the context that the driver made, info.
-      const context: { req?: CookieRequest; res?: AnyResponse; reply?: AnyResponse } | undefined =
-        host.getArgByIndex(2);
-      return context?.req && { request: context.req, response: context.res ?? context.reply };
+      // A resolver gets parent, arguments, context and info; one that resolves a reference gets no arguments.
+      const operation: GraphqlContext | undefined = host.getArgByIndex(host.getArgs().length === 3 ? 1 : 2);
+      const request = operation?.req?.extra?.request ?? operation?.req;
+      if (!request) return undefined;
+      const { res, reply } = operation!;
+      if (reply?.request && rawOf(reply.request) !== rawOf(request)) throw new SessionError(SHARED_CONTEXT);
+      return { request, response: res ?? reply, operation };
     }
     default:
       return undefined;
@@ -37,9 +60,66 @@ export function demandRequest(host: ArgumentsHost): RequestInContext {
   const found = requestIn(host);
   if (found) return found;
   throw new SessionError(
-    `This context of type "${host.getType()}" has no request that a session could come with: ` +
-      'load() the session by its id, or pass a request and its response to SessionStore.of().',
+    `A session comes with a request, and ${whyNoRequest(host)}. ` +
+      'Elsewhere, load() the session by its id, or pass a request and its response to SessionStore.of().',
   );
+}
+
+/** What follows "needs a request, and". */
+export function whyNoRequest(host: ArgumentsHost): string {
+  const type = host.getType<string>();
+  return type === 'graphql'
+    ? 'this GraphQL context has none in "req", where the option "context" of the driver puts it ' +
+        '(for subscriptions on Mercurius: "subscription.context")'
+    : `a context of type "${type}" has none`;
+}
+
+/**
+ * Opens the session of the request in a context, as its route asks.
+ *
+ * @throws {SessionCrossOriginError} if the request may not open it (S61)
+ */
+export function openIn(
+  host: ArgumentsHost,
+  { request, response, operation }: RequestInContext,
+  exchanges: Exchanges,
+  ask: Ask = askOf(host),
+): Awaitable<Exchange> {
+  return refusing(operation, () => exchanges.open(request, response, ask, operation));
+}
+
+/** Runs a check of the origin. GraphQL tells clients what an error's message says, and there is nothing to tell. */
+export function refusing<T>(operation: object | undefined, check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    if (!operation || !(error instanceof SessionCrossOriginError)) throw error;
+    const { code, name } = error;
+    throw Object.assign(new ForbiddenException(undefined, { cause: error }), { code, name });
+  }
+}
+
+/** Whose sessions a server's requests have; undefined where there are several modules of sessions. */
+const served = new WeakMap<object, Exchanges | undefined>();
+
+/** @param servers what requests lead to: an HTTP server, an application of Express */
+export function serve(exchanges: Exchanges, ...servers: (object | undefined)[]): void {
+  for (const server of servers) {
+    if (!server) continue;
+    const known = served.has(server) && served.get(server) !== exchanges;
+    served.set(server, known ? undefined : exchanges);
+  }
+}
+
+/** Where a field's sessions come from: no loader ran for it, in which Nest would have injected them. */
+export function exchangesOf({ request, operation }: RequestInContext): Exchanges | undefined {
+  const opened = exchangeOfRequest(request, operation);
+  if (opened) return opened.module;
+  const { app, server } = request as { app?: object; server?: { server?: object } };
+  const { socket } = rawOf(request) as { socket?: { server?: object } | null };
+  // On Express, what may listen are servers of the application's own; on Fastify, what injects has no socket.
+  const found = [app, server?.server, socket?.server].find((one) => one !== undefined && served.has(one));
+  return found && served.get(found);
 }
 
 const asks = new WeakMap<object, WeakMap<object, Ask>>();

@@ -1,7 +1,6 @@
 import { type CanActivate, type ExecutionContext, Inject, Injectable, Optional } from '@nestjs/common';
-import { refuseCrossOrigin } from '../http/cross-origin.js';
 import { Exchanges } from '../http/exchange.js';
-import { askOf, requestIn } from './contexts.js';
+import { askOf, refusing, requestIn } from './contexts.js';
 import { demandModule } from './session.loader.js';
 
 /**
@@ -24,9 +23,9 @@ export class CrossOriginGuard implements CanActivate {
     const found = requestIn(context);
     if (!found || askOf(context).crossOrigin === 'allow') return true;
     // A foreign page cannot send a bearer's header unasked.
-    const { transport, settings, sessions } = this.exchanges;
-    if (transport.receive(found.request).via === 'cookie')
-      refuseCrossOrigin(found.request, settings.crossOrigin, sessions.events);
+    if (this.exchanges.transport.receive(found.request).via === 'cookie') {
+      refusing(found.operation, () => this.exchanges.refuseCrossOrigin(found.request));
+    }
     return true;
   }
 }

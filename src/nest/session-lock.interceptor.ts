@@ -9,7 +9,7 @@ import {
 import { from, lastValueFrom, type Observable } from 'rxjs';
 import { SessionError } from '../errors.js';
 import { Exchanges } from '../http/exchange.js';
-import { askOf, demandRequest } from './contexts.js';
+import { demandRequest, openIn } from './contexts.js';
 import { demandModule } from './session.loader.js';
 
 /** Runs the requests of one session that meet `@SessionLock()` one after another. */
@@ -27,8 +27,7 @@ export class SessionLockInterceptor implements NestInterceptor {
         `${context.getClass().name}.${context.getHandler().name}: @SessionLock() is not for @Sse(), whose stream would hold the session; use session.tap().`,
       );
     }
-    const { request, response } = demandRequest(context);
-    const exchange = await this.exchanges.open(request, response, askOf(context));
+    const exchange = await openIn(context, demandRequest(context), this.exchanges);
     return from(
       exchange.locked(
         () => lastValueFrom(next.handle(), { defaultValue: undefined }),

@@ -7,8 +7,9 @@ import {
   UseGuards,
   UseInterceptors,
 } from '@nestjs/common';
-import { sessionOfRequest } from '../http/exchange.js';
-import { asking, requestIn } from './contexts.js';
+import { after, type Awaitable } from '../awaitable.js';
+import { exchangeOfRequest } from '../http/exchange.js';
+import { asking, exchangesOf, openIn, requestIn, whyNoRequest } from './contexts.js';
 import { SessionLoader } from './session.loader.js';
 import { SessionLockInterceptor } from './session-lock.interceptor.js';
 import type { DefaultSessionData } from '../session/session-data.js';
@@ -17,20 +18,33 @@ import { Session as SessionObject } from '../session/session.js';
 
 type Pipe = Type<PipeTransform> | PipeTransform;
 
-const sessionParameter = createParamDecorator((path: string | undefined, context: ExecutionContext) => {
+const sessionParameter = createParamDecorator((path: string | undefined, context: ExecutionContext) =>
+  after(sessionIn(context), (session) => (path === undefined ? session : session.get(path))),
+);
+
+function sessionIn(context: ExecutionContext): Awaitable<SessionObject<any>> {
   const found = requestIn(context);
-  const session = found && sessionOfRequest(found.request);
-  if (!session) {
-    const method = `${context.getClass().name}.${context.getHandler().name}`;
+  if (!found)
+    throw new SessionError(`${nameOf(context)}: @Session() needs a request, and ${whyNoRequest(context)}.`);
+  // Nest runs no guards for fields, so that the session may not have been asked for yet.
+  if (found.operation) {
+    const exchanges = exchangesOf(found);
+    if (exchanges) return after(openIn(context, found, exchanges), ({ session }) => session!);
     throw new SessionError(
-      found
-        ? `${method}: a decorator has replaced this method, so that @Session() could not load the session. ` +
-            'Put @UseSession() above that decorator.'
-        : `${method}: @Session() needs a request, and a context of type "${context.getType()}" has none.`,
+      `${nameOf(context)}: it cannot be told which SessionModule this request belongs to, as there are several, or "req" ` +
+        "of the GraphQL context is not the platform's request. Put @UseSession() on the query that leads to this field.",
     );
   }
-  return path === undefined ? session : session.get(path);
-});
+  const session = exchangeOfRequest(found.request)?.session;
+  if (session) return session;
+  throw new SessionError(
+    `${nameOf(context)}: a decorator has replaced this method, so that @Session() could not load the session. ` +
+      'Put @UseSession() above that decorator.',
+  );
+}
+
+const nameOf = (context: ExecutionContext): string =>
+  `${context.getClass().name}.${context.getHandler().name}`;
 
 /** Methods that have the loader already: two parameters need it once. */
 const loaded = new WeakSet<object>();

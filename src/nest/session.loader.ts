@@ -11,7 +11,7 @@ import type { Observable } from 'rxjs';
 import { after } from '../awaitable.js';
 import { SessionError } from '../errors.js';
 import { Exchanges } from '../http/exchange.js';
-import { askOf, requestIn } from './contexts.js';
+import { openIn, requestIn } from './contexts.js';
 
 /**
  * Loads the session before the handler runs, which has it saved and its cookie set when the response goes out. To be
@@ -31,7 +31,7 @@ export class SessionInterceptor implements NestInterceptor {
   ): Observable<unknown> | Promise<Observable<unknown>> {
     const found = requestIn(context);
     if (!found) return next.handle();
-    const opened = this.exchanges.open(found.request, found.response, askOf(context));
+    const opened = openIn(context, found, this.exchanges);
     return after(opened, () => next.handle()) as Promise<Observable<unknown>>;
   }
 }
@@ -52,7 +52,7 @@ export class SessionLoader implements CanActivate {
   canActivate(context: ExecutionContext): boolean | Promise<boolean> {
     const found = requestIn(context);
     if (!found) return true;
-    const opened = this.exchanges.open(found.request, found.response, askOf(context));
+    const opened = openIn(context, found, this.exchanges);
     return after(opened, () => true) as boolean | Promise<boolean>;
   }
 }

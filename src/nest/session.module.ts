@@ -17,6 +17,7 @@ import { Exchanges } from '../http/exchange.js';
 import { prepareResponses } from '../http/response-patch.js';
 import { SessionTransport } from '../http/transport.js';
 import { isOptions } from '../rules.js';
+import { serve } from './contexts.js';
 import { SessionEvents } from '../session/events.js';
 import { Sessions } from '../session/sessions.js';
 import { type ModuleSettings, resolveOptions, type SessionModuleOptions } from './session.options.js';
@@ -47,7 +48,10 @@ export interface SessionModuleAsyncOptions extends Scope, Pick<ModuleMetadata, '
 /** Sessions for a Nest application: import it once, in the root module. */
 @Module({})
 export class SessionModule implements OnModuleInit {
-  constructor(@Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost) {}
+  constructor(
+    @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
+    @Inject(Exchanges) private readonly exchanges: Exchanges,
+  ) {}
 
   static forRoot(options: SessionModuleRootOptions = {}): DynamicModule {
     // Options that are no object stop the boot like any other wrong ones, and not the import of a file.
@@ -65,7 +69,10 @@ export class SessionModule implements OnModuleInit {
 
   /** Before the first request, so that what other middleware wraps around a response is wrapped around the hooks. */
   onModuleInit(): void {
-    prepareResponses(this.adapterHost.httpAdapter?.getInstance?.());
+    const { httpAdapter } = this.adapterHost;
+    const application: object | undefined = httpAdapter?.getInstance?.();
+    prepareResponses(application);
+    serve(this.exchanges, application, httpAdapter?.getHttpServer?.() as object | undefined);
   }
 }
 

@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { ArgumentsHost, OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
 import type { Observable } from 'rxjs';
 import { SessionError } from '../errors.js';
-import type { Ask, Exchanges } from '../http/exchange.js';
+import type { Exchanges } from '../http/exchange.js';
 import type { AnyResponse, CookieRequest } from '../http/request.js';
 import type { SessionEvent } from '../session/events.js';
 import type { DefaultSessionData } from '../session/session-data.js';
@@ -10,7 +10,7 @@ import { save } from '../session/save.js';
 import { Session, stateOf } from '../session/session.js';
 import type { CreateSession, Sessions } from '../session/sessions.js';
 import type { SessionRecord } from '../storage/record.js';
-import { askOf, demandRequest } from './contexts.js';
+import { askOf, demandRequest, openIn } from './contexts.js';
 
 /** Anything that stands for a request: what Nest hands around, or the platform's request itself. */
 export type SessionTarget = ArgumentsHost | CookieRequest;
@@ -139,11 +139,10 @@ export class SessionStore<T extends object = DefaultSessionData>
       );
     }
     const options = isResponse(second) ? third : (third ?? second);
-    if (isHost(target)) {
-      const { request, response } = demandRequest(target);
-      return this.#open<U>(request, response, { ...askOf(target), ...options });
-    }
-    return this.#open<U>(target, isResponse(second) ? second : undefined, options);
+    const opened = isHost(target)
+      ? openIn(target, demandRequest(target), this.#exchanges, { ...askOf(target), ...options })
+      : this.#exchanges.open(target, isResponse(second) ? second : undefined, options);
+    return (await opened).session as Session<U>;
   }
 
   /** The live sessions of a user, the last used first. */
@@ -178,15 +177,6 @@ export class SessionStore<T extends object = DefaultSessionData>
   async onApplicationShutdown(): Promise<void> {
     this.#sessions.events.subject.complete();
     await this.#sessions.storage.close();
-  }
-
-  async #open<U extends object>(
-    request: CookieRequest,
-    response: AnyResponse | undefined,
-    ask: Ask | undefined,
-  ): Promise<Session<U>> {
-    const exchange = await this.#exchanges.open(request, response, ask);
-    return exchange.session as Session<U>;
   }
 
   #describe(record: SessionRecord): SessionInfo<T> {

@@ -196,7 +196,9 @@ export function refuseOutside({ outside, handle }: SessionState): void {
 /** @param what "login() must be called" */
 export function refuseSent({ exchange }: SessionState, what: string): void {
   if (!exchange?.headersSent) return;
-  throw new SessionError(`${what} before the headers go out: the client could not be told its new id.`);
+  throw new SessionError(
+    `${what} before the headers go out, and not over a socket: the client could not be told its new id.`,
+  );
 }
 
 /** Runs what a caller asked for, and remembers what was refused: the caller answers for it. */

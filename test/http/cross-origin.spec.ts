@@ -222,7 +222,7 @@ describe('what is refused', () => {
       'ERR_SESSION_CROSS_ORIGIN',
       'SessionCrossOriginError',
     ]);
-    expect(error.getResponse()).toBe('Forbidden');
+    expect(error.getResponse()).toEqual({ statusCode: 403, message: 'Forbidden' });
     expect(error.message).toBe(
       'A cross-origin request was refused: its Origin is "https://evil.example"; expected the host that was asked ' +
         'for, "shop.example.com", or one of crossOrigin.trustedOrigins. Let it in with the option ' +

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import type { AddressInfo } from 'node:net';
 import type { ServerResponse } from 'node:http';
-import type { DynamicModule, INestApplication, LoggerService, Provider, Type } from '@nestjs/common';
+import type { DynamicModule, INestApplication, LoggerService, ModuleMetadata, Provider, Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
@@ -51,7 +51,7 @@ export interface AppOptions {
   readonly session?: SessionModuleOptions;
   readonly controllers?: Type[];
   readonly providers?: Provider[];
-  readonly imports?: Type[];
+  readonly imports?: NonNullable<ModuleMetadata['imports']>;
   /** As Express takes it; Fastify knows the same forms. */
   readonly trustProxy?: boolean | string;
   readonly http2?: boolean;
