@@ -13,7 +13,16 @@ export type {
 
 export { Session, SessionLock, UseSession } from './nest/session.decorators.js';
 export { SessionGuard } from './nest/session.guard.js';
-export type { DefaultSessionData, SessionData, SessionPath, SessionValue } from './session/session-data.js';
+export type {
+  DefaultSessionData,
+  InitialSessionData,
+  SessionData,
+  SessionPath,
+  SessionTypes,
+  SessionValue,
+  StoredData,
+  StoredValue,
+} from './session/session-data.js';
 
 export { SessionStore } from './nest/session.store.js';
 export type { CreateSession, SessionInfo, SessionTarget } from './nest/session.store.js';
