@@ -9,10 +9,10 @@ import { Session } from '../session/session.js';
 import type { SessionCarrier, SessionState } from '../session/state.js';
 import { SessionStore, type SessionsOfRequests, type SessionTarget } from '../nest/session.store.js';
 import type { Awaitable } from '../awaitable.js';
-import { type Carried, carriedBy, hangNet, prepareResponses } from './response-patch.js';
-import type { ResponseNet } from './save-before-send.js';
+import { attachExchange, exchangeOf, prepareResponses } from './response-patch.js';
+import type { Outgoing, SaveBeforeSend, SessionHeaders } from './save-before-send.js';
 import { SessionCookie } from './cookie.js';
-import { type AnyResponse, type CookieRequest, rawOf, rawResponseOf, responseOf } from './request.js';
+import { type AnyResponse, type CookieRequest, rawOf, rawResponseOf } from './request.js';
 
 /** Finds the session of a request once, and remembers it for whoever asks next. */
 @Injectable()
@@ -36,16 +36,22 @@ export class RequestSessions implements SessionsOfRequests, OnModuleInit {
   /** The session that a request carries: read on the first call, with its response netted from then on. */
   open(request: CookieRequest, response: AnyResponse | undefined): Awaitable<RequestSession> {
     const raw = rawOf(request);
-    let carried = carriedBy(raw) as RequestSession | undefined;
-    if (!carried) {
-      carried = new RequestSession(this.engine, this.cookie, request);
-      hangNet(raw, response === undefined ? responseOf(raw) : rawResponseOf(response), carried);
-    } else if (carried.engine !== this.engine) {
-      throw new SessionError(
-        'This request has a session of another SessionModule already: one request, one module.',
-      );
-    }
-    return carried.loaded();
+    const known = exchangeOf(raw) as RequestSession | undefined;
+    if (known) return this.check(known).loaded();
+    const rawResponse = rawResponseOf(raw, response);
+    // A request that is wrapped may not show what belongs to it, but its response does.
+    const other = exchangeOf(raw, rawResponse) as RequestSession | undefined;
+    if (other) return this.check(other).loaded();
+    const exchange = new RequestSession(this.engine, this.cookie, request);
+    exchange.outgoing = attachExchange(rawResponse, exchange);
+    return exchange.loaded();
+  }
+
+  private check(exchange: RequestSession): RequestSession {
+    if (exchange.engine === this.engine) return exchange;
+    throw new SessionError(
+      'This request has a session of another SessionModule already: one request, one module.',
+    );
   }
 
   of(target: SessionTarget, response?: AnyResponse): Awaitable<Session<any>> {
@@ -62,11 +68,11 @@ export class RequestSessions implements SessionsOfRequests, OnModuleInit {
 }
 
 /** The session of one request, and what has to happen to it when the response goes out. */
-export class RequestSession implements Carried, SessionCarrier {
+export class RequestSession implements Outgoing, SessionCarrier {
   /** Undefined until it is loaded. */
   state: SessionState | undefined;
   session: Session<any> | undefined;
-  net: ResponseNet | undefined;
+  outgoing: SaveBeforeSend | undefined;
 
   private loading: PromiseLike<this> | undefined;
   private committing: PromiseLike<void> | undefined;
@@ -103,7 +109,7 @@ export class RequestSession implements Carried, SessionCarrier {
   }
 
   get sealed(): boolean {
-    return this.net!.sealed;
+    return this.outgoing!.headersSent;
   }
 
   get wasUsed(): boolean {
@@ -113,19 +119,19 @@ export class RequestSession implements Carried, SessionCarrier {
   /**
    * Saves before a lock is released.
    *
-   * @param selfAnswered the handler sends its answer itself, so that nothing but the net can put an error in its place
+   * @param selfAnswered the handler sends its answer itself, so that nothing but its response can put an error in its place
    */
   async saveLocked(selfAnswered: boolean): Promise<void> {
     try {
       await this.settle();
     } catch (error) {
-      if (selfAnswered) this.net?.replace(error);
+      if (selfAnswered) this.outgoing?.replace(error);
       throw error;
     }
   }
 
   isResponse(value: unknown): boolean {
-    const response = this.net?.response;
+    const response = this.outgoing?.response;
     return value === response || (value as { raw?: unknown } | null)?.raw === response;
   }
 
@@ -133,6 +139,10 @@ export class RequestSession implements Carried, SessionCarrier {
     if (error instanceof SessionStorageError) return 503;
     this.engine.events.error('A response was not sent, as its session could not be saved', error);
     return 500;
+  }
+
+  mistake(error: unknown): void {
+    this.engine.events.error('A response was used wrongly', error);
   }
 
   settle(): Awaitable<void> {
@@ -190,7 +200,11 @@ export class RequestSession implements Carried, SessionCarrier {
     return live.length === 1 ? live[0] : undefined;
   }
 
-  cookieText(): string | undefined {
+  headers(): SessionHeaders {
+    return { vary: 'Cookie', cookie: this.cookieText(), token: undefined };
+  }
+
+  private cookieText(): string | undefined {
     const { state, cookie, request } = this;
     if (!state || state.cookieDue === 'none') return undefined;
     if (cookie.isWithheld(request)) {
@@ -222,5 +236,5 @@ export function refuseContext(context: ArgumentsHost): never {
 
 /** The session that a request carries already. */
 export function sessionOfRequest(request: CookieRequest): Session<any> | undefined {
-  return (carriedBy(rawOf(request)) as RequestSession | undefined)?.session;
+  return (exchangeOf(rawOf(request)) as RequestSession | undefined)?.session;
 }
