@@ -14,7 +14,7 @@ export type AnyResponse = ServerResponse | { readonly raw: ServerResponse };
  */
 export function rawOf(request: CookieRequest): IncomingMessage {
   if (request instanceof IncomingMessage) return request;
-  return 'raw' in request ? request.raw : request;
+  return (request as { raw?: IncomingMessage }).raw ?? (request as unknown as IncomingMessage);
 }
 
 /**
@@ -34,8 +34,9 @@ export function isSecure(request: CookieRequest): boolean {
  * @throws {SessionError} if the request leads to none, or the one that is given is not its own
  */
 export function rawResponseOf(request: IncomingMessage, response: AnyResponse | undefined): ServerResponse {
-  if (response === undefined) return responseBehind(request);
-  const raw = unwrapped(response instanceof ServerResponse || !('raw' in response) ? response : response.raw);
+  if (!response) return responseBehind(request);
+  const wrapped = response instanceof ServerResponse ? response : (response as { raw?: ServerResponse }).raw;
+  const raw = unwrapped(wrapped ?? (response as ServerResponse));
   if (isSame(raw.req, request)) return raw;
   throw new SessionError(
     'SessionStore.of(): the response is not that of the request; pass the two that came together.',

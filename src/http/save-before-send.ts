@@ -1,7 +1,9 @@
 import { ServerResponse, STATUS_CODES } from 'node:http';
 import { isThenable } from '../awaitable.js';
 import type { Awaitable } from '../awaitable.js';
-import { type HeldCalls, heldCalls, isLate, type Method, type Next } from './held-calls.js';
+import { type HeldCalls, isLate, type Method, type Next } from './held-calls.js';
+import { HeldHttp1Calls } from './held-http1.js';
+import { HeldHttp2Calls } from './held-http2.js';
 import {
   addSessionHeaders,
   contentLength,
@@ -20,7 +22,7 @@ export interface Outgoing {
   settle(): Awaitable<void>;
   /** Whether anybody used the session since all was saved. */
   readonly wasUsed: boolean;
-  /** Asked once, when the headers go out. */
+  /** Asked when the headers go out; once more if they were refused then, or put off by a middleware. */
   headers(): SessionHeaders;
   /** Logs why the answer cannot go out as it is, and says which status the client gets instead. */
   report(error: unknown): number;
@@ -65,7 +67,7 @@ export class SaveBeforeSend {
   private inside = false;
   /** The headers went out through here. */
   private headersOut = false;
-  /** What the session adds to them. */
+  /** What the session adds to headers that are not out yet. */
   private told: SessionHeaders | undefined;
   private sentHeaders: GivenHeaders;
   /** Bytes of the body that the application wrote. */
@@ -138,53 +140,58 @@ export class SaveBeforeSend {
 
   /** A call that may go. */
   private make(method: Method, args: unknown[], next: Next): unknown {
+    if (this.phase === 'ended') this.listenIfLate(method, args);
     // The platform's own methods call one another (end() calls writeHead()): that is not the application.
     this.inside = true;
-    if (this.phase === 'ended') this.listenIfLate(method, args);
     try {
+      if (this.told) this.takeBack();
+      // A middleware may have kept the platform's own writeHead(), and call that.
+      if (method !== 'writeHead' && next !== this.natives[method] && !this.headersSent) this.tell(undefined);
       const result = this.call(method, args, next);
       if (this.phase !== 'ended') this.phase = method === 'end' ? 'ended' : 'sending';
       return result;
     } catch (error) {
+      if (this.told) this.takeBack();
       if (!(error instanceof HeadersError)) throw error;
-      this.replace(error.reason);
+      this.replace(error.reason, method === 'writeHead' ? headersIn(args) : undefined);
       return this.drop(method, args);
     } finally {
       this.inside = false;
-      if (this.told && !this.headersOut) this.takeBack(this.told);
     }
   }
 
   private call(method: Method, args: unknown[], next: Next): unknown {
-    const { response } = this;
-    if (method !== 'writeHead' || this.headersOut) return next.apply(response, args);
+    if (method !== 'writeHead' || this.headersOut) return next.apply(this.response, args);
     const given = headersIn(args);
-    this.told ??= this.ask();
-    const headers = addSessionHeaders(response, given, this.told, this.natives);
+    const headers = this.tell(given);
     if (headers !== given) args[headersAt(args)] = headers;
-    const result = next.apply(response, args);
+    const result = next.apply(this.response, args);
     this.sentHeaders = headers;
     this.headersOut = true;
+    this.told = undefined;
     return result;
   }
 
-  private ask(): SessionHeaders {
+  /** Adds what the session tells to the headers that are given, or on the response. */
+  private tell(given: GivenHeaders): GivenHeaders {
     try {
-      return this.exchange.headers();
+      this.told ??= this.exchange.headers();
     } catch (error) {
       throw new HeadersError(error);
     }
+    return addSessionHeaders(this.response, given, this.told, this.natives);
   }
 
-  /** Node refused the head, and the next one may have to tell something else. */
-  private takeBack(told: SessionHeaders): void {
+  /** The head was refused, or put off by a middleware: the next one may have to tell something else. */
+  private takeBack(): void {
+    if (!this.headersSent) takeOffSessionHeaders(this.response, this.told!);
     this.told = undefined;
-    takeOffSessionHeaders(this.response, told);
   }
 
   private async hold(saving: PromiseLike<void>, bytes: number): Promise<void> {
     this.headersOut = this.headersSent;
-    this.held = heldCalls(this.response, this.natives, {
+    const Held = this.response instanceof ServerResponse ? HeldHttp1Calls : HeldHttp2Calls;
+    this.held = new Held(this.response, this.natives, {
       head: this.headersOut,
       bytes,
       length: contentLength(this.response, this.sentHeaders),
@@ -207,8 +214,8 @@ export class SaveBeforeSend {
     if (!held) return;
     this.held = undefined;
     held.reveal();
-    if (held.overtaken) return this.abandon(held);
-    this.phase = this.headersOut ? 'sending' : ('unsaved' as Phase);
+    this.phase = (held.overtaken ? 'ended' : this.headersOut ? 'sending' : 'unsaved') as Phase;
+    if (held.overtaken) this.abandon(held);
     let result: unknown;
     for (let call = held.calls.shift(); call; call = held.calls.shift()) {
       const { method, args, next } = call;
@@ -240,7 +247,8 @@ export class SaveBeforeSend {
       response.destroy(new Error('The response could not be completed'));
     } else {
       this.inside = true;
-      this.told ??= this.askOnceMore();
+      if (this.told) this.takeBack();
+      this.told = this.headersOrNone();
       const body = JSON.stringify({ statusCode: status, message: STATUS_CODES[status] });
       dropBodyHeaders(response, headers);
       response.setHeader('Content-Type', 'application/json; charset=utf-8');
@@ -255,7 +263,7 @@ export class SaveBeforeSend {
     if (held) this.abandon(held);
   }
 
-  private askOnceMore(): SessionHeaders {
+  private headersOrNone(): SessionHeaders {
     try {
       return this.exchange.headers();
     } catch {

@@ -177,7 +177,6 @@ const rawDeeds: Record<string, Deed> = {
     raw.write('fir');
     raw.statusCode = 500;
     raw.statusMessage = 'Late';
-    raw.sendDate = false;
     look(note, raw);
     raw.end('st');
     raw.statusCode = 404;
@@ -412,6 +411,13 @@ class Misuses {
   @Get('filter/:deed') @UseFilters(StubbornFilter) filter(@Param('deed') deed: string, @Res() response: any) {
     return perform(ownDeeds[deed]!, response);
   }
+  @Get('unheard') unheard(@Res() response: any) {
+    const raw = rawResponse(response);
+    raw.end('first');
+    raw.write('second');
+    raw.end('third');
+    Readable.from(['fourth', 'fifth']).pipe(raw);
+  }
   @Get('next') next() {
     return 'alive';
   }
@@ -481,7 +487,6 @@ describe.each([
   let port: number;
 
   beforeAll(async () => {
-    app = await start(stack, { controllers: [Misuses], http2: stack.http2 });
     const adapter =
       stack.platform === 'express'
         ? new ExpressAdapter()
@@ -490,6 +495,8 @@ describe.each([
     reference = await NestFactory.create(root, adapter as ExpressAdapter, { logger: false });
     await reference.listen(0, '127.0.0.1');
     port = reference.getHttpServer().address().port;
+    // After the other one, whose logger would be that of both.
+    app = await start(stack, { controllers: [Misuses], http2: stack.http2 });
   });
   afterAll(() => Promise.all([app.stop(), reference.close()]));
   beforeEach(() => app.reset());
@@ -509,4 +516,14 @@ describe.each([
       expect((await app.client().get('/next')).text).toBe('alive');
     },
   );
+
+  if (!stack.http2) {
+    it('what is written after the end ends no process, though nobody listens: it is logged (S58)', async () => {
+      change = async (context) => (await app.store.of(context)).set('n', 1);
+      expect((await app.client().get('/unheard')).text).toBe('first');
+      await settle();
+      expect(logs.filter((line) => line.includes('write after end')).length).toBeGreaterThanOrEqual(2);
+      expect((await app.client().get('/next')).text).toBe('alive');
+    });
+  }
 });
