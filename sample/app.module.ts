@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import { APP_FILTER, APP_GUARD } from '@nestjs/core';
+import { APP_FILTER } from '@nestjs/core';
 import { SessionModule } from 'nest-sessions';
 
 import { AccountController } from './account/account.controller.js';
@@ -11,7 +11,6 @@ import { ShopController } from './shop/shop.controller.js';
 import { chooseStorage } from './storage.js';
 import { AssetsController } from './web/assets.controller.js';
 import { ErrorPageFilter } from './web/error-page.filter.js';
-import { SameOriginGuard } from './web/same-origin.guard.js';
 import { Views } from './web/views.js';
 
 @Module({
@@ -28,11 +27,6 @@ import { Views } from './web/views.js';
     DevicesController,
     AssetsController,
   ],
-  providers: [
-    Users,
-    Views,
-    { provide: APP_GUARD, useClass: SameOriginGuard },
-    { provide: APP_FILTER, useClass: ErrorPageFilter },
-  ],
+  providers: [Users, Views, { provide: APP_FILTER, useClass: ErrorPageFilter }],
 })
 export class AppModule {}

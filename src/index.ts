@@ -54,5 +54,5 @@ export type {
 } from './storage/session-storage.js';
 export type { Awaitable } from './awaitable.js';
 export type { SessionRecord } from './storage/record.js';
-export { MemoryStorage } from './storage/memory/storage.js';
-export type { MemoryStorageOptions } from './storage/memory/storage.js';
+export { MemoryStorage } from './storage/memory/index.js';
+export type { MemoryStorageOptions } from './storage/memory/index.js';

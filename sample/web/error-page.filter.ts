@@ -50,7 +50,8 @@ export class ErrorPageFilter implements ExceptionFilter<HttpException> {
 }
 
 /** What the client may know. `error.message` is for the log, and "Cannot GET /…", which Nest says, for programmers. */
-function messageOf(error: HttpException): string {
+function messageOf(error: HttpException & { code?: string }): string {
+  if (error.code === 'ERR_SESSION_CROSS_ORIGIN') return 'This form was sent from another site.';
   const answer = error.getResponse() as string | { message?: string };
   const message = typeof answer === 'string' ? answer : (answer.message ?? '');
   return message.startsWith('Cannot ') ? 'There is no such page.' : message;

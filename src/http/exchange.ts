@@ -168,10 +168,9 @@ export class Exchange implements Outgoing, StateExchange {
     // Whoever sends meanwhile fails with it: a stream that a handler left running must not become a success.
     if (this.settling) return this.settling.then(() => this.settle());
     const { storage } = this.module.sessions;
-    const touches =
-      this.counts && !this.touch && !state.refused && !this.isToldItsId() && touchIsDue(storage, state);
+    const touches = this.counts && !this.touch && !state.refused && !this.isToldItsId() && touchIsDue(state);
     if (touches) this.touch = 'tried';
-    const saved = after(commit(storage, state, touches), (written): Awaitable<void> => {
+    const saved = after(commit(state, touches), (written): Awaitable<void> => {
       if (written) this.endsSeen = storage.ends;
       if (written === 'touch') this.touch = 'written';
       // An id that is handed out must open a session: one that was made before may have been ended since.
@@ -294,17 +293,12 @@ export class Exchange implements Outgoing, StateExchange {
     return whatToTell(this.came, false, this.state!) === 'new id';
   }
 
-  private lookAgain(): Awaitable<void> {
-    const { storage } = this.module.sessions;
-    const failed = (error: unknown): void => {
+  private async lookAgain(): Promise<void> {
+    try {
+      await look(this.state!);
+    } catch (error) {
       // What cannot be asked is believed: an id that may be dead is better than a login that is lost (S18).
       if (!(error instanceof SessionStorageError)) throw error;
-    };
-    try {
-      const looking = after(look(storage, this.state!), () => undefined);
-      return isThenable(looking) ? looking.then(undefined, failed) : looking;
-    } catch (error) {
-      failed(error);
     }
   }
 

@@ -76,7 +76,7 @@ export class SessionStore<T extends object = DefaultSessionData>
    * @throws {SessionGoneError} if the session was destroyed or expired meanwhile: it never comes back to life
    */
   save(session: Session<any>): Promise<void> {
-    return save(this.#sessions.storage, stateOf(session));
+    return save(stateOf(session));
   }
 
   /** Ends the session of an id; false, and not an error, if there is none, or the secret is wrong. */

@@ -1,7 +1,6 @@
 import { SessionConflictError, SessionGoneError } from '../errors.http.js';
 import type { SessionRecord } from '../storage/record.js';
 import type { SessionChange, UpdateResult } from '../storage/session-storage.js';
-import type { CheckedStorage } from './checked-storage.js';
 import { deadline } from './deadlines.js';
 import { newSecret, proofOf } from './id.js';
 import {
@@ -24,28 +23,19 @@ import { checkUser } from './users.js';
  * of two at once the first wins and the other changes nothing (S14), and no other write can come in its way.
  */
 
-/** What a rotation may change besides the secret; null: none from now on. */
-interface Binding {
-  readonly userId?: string | undefined;
-  readonly authenticatedAt?: number | undefined;
-  readonly ttl?: number | null | undefined;
-}
+/** What a rotation may change besides the secret; a timeout of null: none of its own from now on. */
+type Binding = Pick<SessionChange, 'authenticatedAt' | 'ttl'> & { readonly userId?: string };
 
 /** A new secret for the same session; the old id is dead at once. */
-export function regenerate(storage: CheckedStorage, state: SessionState): Promise<void> {
+export function regenerate(state: SessionState): Promise<void> {
   return asked(state, async () => {
     if (state.writing) await idle(state);
     refuseSent(state, 'regenerate() must be called');
     refuseOutside(state);
-    if (!state.record) {
-      state.id = undefined;
-      return;
-    }
-    const result = await rotate(storage, state, {});
+    if (!state.record) return void (state.id = undefined);
+    const result = await during(state, rotate(state, {}));
     // Another rotation came first: the session has a new secret, which this holder need not know.
-    if (result === 'conflict' && (await look(storage, state))) {
-      storage.events.emit('conflict', state.handle, state.record.userId);
-    }
+    if (result === 'conflict' && (await look(state))) tellConflict(state);
     if (result === 'gone' || state.outside) throw new SessionGoneError(state.handle);
   });
 }
@@ -54,36 +44,26 @@ export function regenerate(storage: CheckedStorage, state: SessionState): Promis
  * Binds the session to a user; a session that has ended by now is replaced by a new one.
  *
  * @param ttl own idle timeout from now on, in milliseconds
- * @param restart makes the session a new visitor's
  */
-export function login(
-  storage: CheckedStorage,
-  state: SessionState,
-  userId: string,
-  ttl: number | undefined,
-  restart: () => void,
-): Promise<void> {
+export function login(state: SessionState, userId: string, ttl: number | undefined): Promise<void> {
   return asked(state, async () => {
     checkUser(userId, 'login');
     if (state.writing) await idle(state);
     refuseSent(state, 'login() must be called');
-    if (state.record) {
-      const binding = {
-        userId,
-        authenticatedAt: Date.now(),
-        ttl: ttl ?? state.ttl ?? ttlFor(state.record, userId),
-      };
-      const result = state.outside ? 'conflict' : await rotate(storage, state, binding);
+    const { record } = state;
+    if (record) {
+      const its = { userId, authenticatedAt: Date.now(), ttl: ttl ?? state.ttl ?? ttlFor(record, userId) };
+      const result = state.outside ? 'conflict' : await during(state, rotate(state, its));
       if (result === 'ok') return;
-      const record = result === 'conflict' ? await storage.read(state.handle!) : undefined;
-      if (record) return joinOrRefuse(storage, state, record, userId);
-      restart();
+      const found = result === 'conflict' ? await state.storage.read(state.handle!) : undefined;
+      if (found) return joinOrRefuse(state, found, userId);
+      state.restart();
     }
     const before = state.ttl;
     if (ttl !== undefined) state.ttl = ttl;
     state.id = undefined;
     try {
-      await insertNow(storage, state, state.values.collect(false), { userId });
+      await insertNow(state, state.values.collect(false), userId);
     } catch (error) {
       state.ttl = before;
       throw error;
@@ -92,19 +72,17 @@ export function login(
 }
 
 /** Another login came first. If it was this user's, as after a double click, that one counts. */
-function joinOrRefuse(
-  storage: CheckedStorage,
-  state: SessionState,
-  record: SessionRecord,
-  userId: string,
-): void {
-  if (record.userId === userId) {
-    state.record = record;
-    state.outside = false;
-    return;
+function joinOrRefuse(state: SessionState, found: SessionRecord, userId: string): void {
+  if (found.userId !== userId) {
+    tellConflict(state);
+    throw new SessionConflictError(state.handle);
   }
-  storage.events.emit('conflict', state.handle, state.record?.userId);
-  throw new SessionConflictError(state.handle);
+  state.record = found;
+  state.outside = false;
+}
+
+function tellConflict({ storage, handle, record }: SessionState): void {
+  storage.events.emit('conflict', handle, record?.userId);
 }
 
 /** "Remember me" is one user's wish: it does not pass to another who logs in on the same session. */
@@ -112,60 +90,51 @@ function ttlFor({ userId, ttl }: SessionRecord, newUserId: string): null | undef
   return userId !== undefined && userId !== newUserId && ttl !== undefined ? null : undefined;
 }
 
-function rotate(storage: CheckedStorage, state: SessionState, binding: Binding): PromiseLike<UpdateResult> {
-  return during(state, tryRotate(storage, state, binding)) as PromiseLike<UpdateResult>;
-}
-
 /** One atomic update of the proof and whatever else changed. */
-async function tryRotate(
-  storage: CheckedStorage,
-  state: SessionState,
-  { userId, authenticatedAt, ttl = state.ttl }: Binding,
-): Promise<UpdateResult> {
+async function rotate(state: SessionState, { ttl = state.ttl, ...its }: Binding): Promise<UpdateResult> {
+  const { storage, handle } = state;
   const values = collect(state);
-  checkSize(storage, state, values);
-  const record = state.record!;
+  checkSize(state, values);
   const secret = newSecret(storage.settings.generateId);
   const now = Date.now();
-  const bound = {
-    createdAt: record.createdAt,
-    authenticatedAt: authenticatedAt ?? record.authenticatedAt,
-    userId: userId ?? record.userId,
-    ttl: ttl === undefined ? record.ttl : (ttl ?? undefined),
-  };
-  const moved = { proof: proofOf(secret), touchedAt: now, expiresAt: deadline(now, bound, storage.settings) };
-  const change: SessionChange = {
+  const next = {
+    ...state.record!,
+    ...its,
+    ttl: ttl === undefined ? state.record!.ttl : (ttl ?? undefined),
+    proof: proofOf(secret),
+    touchedAt: now,
+  } as SessionRecord;
+  const expiresAt = deadline(now, next, storage.settings);
+  const result = await updateOrLearn(state, {
     set: values?.set,
     remove: values?.remove,
-    ...moved,
-    userId,
-    authenticatedAt,
+    ...its,
     ttl,
+    proof: next.proof,
+    touchedAt: now,
+    expiresAt,
     expected: { proof: state.proof },
     lease: state.lease,
-  };
-  const result = await updateOrLearn(storage, state, change);
-  if (result === 'lost') return loseLock(storage, state);
+  });
+  if (result === 'lost') return loseLock(state);
   if (result !== 'ok') return result;
   if (values) state.values.saved(values);
   if (state.ttl === ttl) state.ttl = undefined;
-  state.record = { ...record, ...bound, ...moved };
-  state.identify(record.handle, secret);
-  storage.events.emit('rotated', record.handle, bound.userId);
+  state.record = { ...next, expiresAt };
+  state.identify(handle!, secret);
+  storage.events.emit('rotated', handle, next.userId);
   return 'ok';
 }
 
 /** A failure may come after the work was done: then the new secret is the one that works, and must be handed out (S18). */
 async function updateOrLearn(
-  storage: CheckedStorage,
-  { handle }: SessionState,
+  { storage, handle }: SessionState,
   change: SessionChange,
 ): Promise<UpdateResult> {
   try {
     return await storage.update(handle!, change);
   } catch (error) {
-    const record = await storage.read(handle!);
-    if (record?.proof !== change.proof) throw error;
+    if ((await storage.read(handle!))?.proof !== change.proof) throw error;
     return 'ok';
   }
 }

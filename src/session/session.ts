@@ -3,7 +3,7 @@ import type { DefaultSessionData, SessionKey, SessionPath, SessionValue } from '
 import { SessionError } from '../errors.js';
 import { type Duration, parseDuration } from '../rules.js';
 import { deadline } from './deadlines.js';
-import { regenerate } from './rotate.js';
+import { login, regenerate } from './rotate.js';
 import { collect, insertNow, refuseOutside, save } from './save.js';
 import type { Sessions } from './sessions.js';
 import type { SessionState } from './state.js';
@@ -32,13 +32,13 @@ export class Session<T extends object = DefaultSessionData> {
 
   /** The secret that the client holds. Whoever has it is the client: never log it. */
   get id(): string {
-    this.#state.name(this.#sessions.settings.generateId);
+    this.#state.name();
     return this.#state.id!;
   }
 
   /** The public name of the session, stable for its life and safe to log. */
   get handle(): string {
-    this.#state.name(this.#sessions.settings.generateId);
+    this.#state.name();
     return this.#state.handle!;
   }
 
@@ -188,7 +188,7 @@ export class Session<T extends object = DefaultSessionData> {
    * @throws {SessionError} if the headers are out, so that the client could not be told its new id
    */
   regenerate(): Promise<void> {
-    return regenerate(this.#sessions.storage, this.#state);
+    return regenerate(this.#state);
   }
 
   /**
@@ -202,7 +202,7 @@ export class Session<T extends object = DefaultSessionData> {
    */
   async login(userId: string, options: { ttl?: Duration | undefined } = {}): Promise<void> {
     const ttl = options.ttl === undefined ? undefined : parseDuration('login: ttl', options.ttl);
-    await this.#sessions.login(this.#state, userId, ttl);
+    await login(this.#state, userId, ttl);
   }
 
   /** Ends the session. Afterwards this is a new visitor's session, and writing starts a new one. */
@@ -225,7 +225,7 @@ export class Session<T extends object = DefaultSessionData> {
   async start(): Promise<void> {
     refuseOutside(this.#state);
     if (this.#state.record) return;
-    await insertNow(this.#sessions.storage, this.#state, collect(this.#state));
+    await insertNow(this.#state, collect(this.#state));
   }
 
   /**
@@ -234,7 +234,7 @@ export class Session<T extends object = DefaultSessionData> {
    * @throws {SessionGoneError} if the session ended, or went to another user, meanwhile
    */
   save(): Promise<void> {
-    return save(this.#sessions.storage, this.#state);
+    return save(this.#state);
   }
 
   /** Same as {@link logout}. */

@@ -15,13 +15,12 @@ import type { SessionStorage } from '../storage/session-storage.js';
 import { CheckedStorage } from './checked-storage.js';
 import type { SessionEvents } from './events.js';
 import { isHandle, isOwnId, parseId, proves } from './id.js';
-import { login } from './rotate.js';
 import { checkUser, userRule } from './users.js';
 import { during, idle, insertNow } from './save.js';
 import type { SessionSettings } from './settings.js';
 import { SessionState } from './state.js';
 import { type Tap, Turns } from './turns.js';
-import { type Encoded, SessionValues } from './values.js';
+import { SessionValues } from './values.js';
 
 /** Records of a user that are dealt with before the event loop has its turn. */
 const PAGE = 50;
@@ -65,7 +64,7 @@ export class Sessions {
 
   /** A new visitor's session: nothing is stored until something is written. */
   begin(): SessionState {
-    return new SessionState(this.initialValues(), Date.now());
+    return SessionState.begin(this.storage);
   }
 
   /** The session of an id; undefined if the id is malformed, unknown or forged, or the session has ended. */
@@ -102,12 +101,8 @@ export class Sessions {
     if (data !== undefined) state.values.assign(data, 'create: data');
     if (ttl !== undefined) state.ttl = milliseconds(ttl);
     const change = state.values.collect(false);
-    await insertNow(this.storage, state, change, { userId, ownId: id !== undefined });
+    await insertNow(state, change, userId, id === undefined ? undefined : 1);
     return state;
-  }
-
-  login(state: SessionState, userId: string, ttl: number | undefined): Promise<void> {
-    return login(this.storage, state, userId, ttl, () => this.restart(state));
   }
 
   /** Ends the session, and whatever else is live that the same request brought; goes on as a new visitor's. */
@@ -121,7 +116,7 @@ export class Sessions {
     }
     for (const rival of state.rivals) if (await this.destroy(rival)) state.hasEnded = true;
     state.rivals = [];
-    this.restart(state);
+    state.restart();
   }
 
   /** Ends the session that a state was found for, if its id still opens it. */
@@ -197,21 +192,9 @@ export class Sessions {
   }
 
   private stateOf(record: SessionRecord): SessionState {
-    const state = new SessionState(this.valuesOf(record), undefined);
+    const state = new SessionState(this.storage, this.valuesOf(record), undefined);
     state.record = record;
     state.handle = record.handle;
     return state;
-  }
-
-  private restart(state: SessionState): void {
-    state.restart(this.initialValues(), Date.now());
-  }
-
-  private initialValues(): SessionValues {
-    const { codec, initial } = this.settings;
-    if (!initial) return new SessionValues(codec);
-    const values = new SessionValues(codec);
-    values.assign(initial(), 'SessionModule: what initial() returns');
-    return new SessionValues(codec, values.with(values.collect(false)) as Encoded);
   }
 }

@@ -1,6 +1,7 @@
 import type { SessionRecord } from '../storage/record.js';
+import type { CheckedStorage } from './checked-storage.js';
 import { newHandle, newSecret, proofOf } from './id.js';
-import type { SessionValues, ValueChange } from './values.js';
+import { SessionValues, type ValueChange } from './values.js';
 
 /** The exchange that a session came with, as far as the session has to know it. */
 export interface StateExchange {
@@ -46,15 +47,19 @@ export class SessionState {
 
   /** @param startedAt when this holder started it; undefined: it was found */
   constructor(
+    readonly storage: CheckedStorage,
     public values: SessionValues,
     public startedAt: number | undefined,
   ) {}
 
+  /** A new visitor's session: nothing is stored until something is written. */
+  static begin(storage: CheckedStorage): SessionState {
+    return new SessionState(storage, initialValues(storage), Date.now());
+  }
+
   /** Gives a new session its id, once. */
-  name(generateId: () => string): void {
-    if (this.id !== undefined) return;
-    const secret = newSecret(generateId);
-    this.identify(newHandle(), secret);
+  name(): void {
+    if (this.id === undefined) this.identify(newHandle(), newSecret(this.storage.settings.generateId));
   }
 
   identify(handle: string, secret: string, id = `${handle}.${secret}`): void {
@@ -64,9 +69,9 @@ export class SessionState {
   }
 
   /** Becomes a new visitor's session. */
-  restart(values: SessionValues, now: number): void {
-    this.values = values;
-    this.startedAt = now;
+  restart(): void {
+    this.values = initialValues(this.storage);
+    this.startedAt = Date.now();
     this.record = this.id = this.handle = this.ttl = this.refused = this.lease = undefined;
     this.proof = '';
     this.outside = false;
@@ -76,4 +81,11 @@ export class SessionState {
   get isOwner(): boolean {
     return this.record !== undefined && !this.outside && this.record.proof === this.proof;
   }
+}
+
+function initialValues({ settings: { codec, initial } }: CheckedStorage): SessionValues {
+  const values = new SessionValues(codec);
+  if (!initial) return values;
+  values.assign(initial(), 'SessionModule: what initial() returns');
+  return new SessionValues(codec, values.with(values.collect(false)));
 }

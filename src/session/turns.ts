@@ -33,7 +33,7 @@ export class Turns {
     checkTap(fn);
     refuseOutside(state);
     if (!state.record) refuseSent(state, 'A new session must be stored');
-    state.name(this.storage.settings.generateId);
+    state.name();
     const handle = state.handle!;
     return this.inTap(handle, async (lease) => {
       await this.goOn(state, handle);
@@ -76,7 +76,7 @@ export class Turns {
   private async goOn(state: SessionState, handle: string): Promise<void> {
     if (state.writing) await idle(state);
     if (state.handle === handle && !state.record) return;
-    const record = state.handle === handle ? await look(this.storage, state) : undefined;
+    const record = state.handle === handle ? await look(state) : undefined;
     if (!record || !state.isOwner) throw new SessionGoneError(handle);
     state.values.rebase(record.data);
   }
@@ -113,11 +113,11 @@ export class Turns {
     // Logged out meanwhile: what the object stands for now is another visitor's session (S12, S27).
     if (state.handle !== handle) throw new SessionGoneError(handle);
     const change = draft.settle();
-    const touches = !state.exchange && touchIsDue(this.storage, state);
+    const touches = !state.exchange && touchIsDue(state);
     if (!state.record) {
-      if (change) await insertNow(this.storage, state, change);
+      if (change) await insertNow(state, change);
     } else if (change || touches) {
-      await write(this.storage, state, change, touches, lease.token);
+      await write(state, change, touches, lease.token);
       refuseOutside(state);
     }
     draft.accept();

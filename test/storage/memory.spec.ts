@@ -438,12 +438,11 @@ describe('the memory of a MemoryStorage', () => {
       storage.create(record(name, time + HOUR, { userId: `u-${name}`, data: { [`key-${name}`]: '1' } }));
     }
     for (const name of names) storage.destroy(name);
-    const { bodies, byHandle, users, visitorBuckets, userBuckets } =
-      storage as unknown as MemoryStorageInside;
+    const { bodies, byHandle, users, deadlines } = storage as unknown as MemoryStorageInside;
     expect(bodies.layouts.byName.size).toBe(0);
     expect(byHandle.headCount).toBeLessThan(10);
     expect(users.members.headCount).toBeLessThan(10);
-    for (const buckets of [visitorBuckets, userBuckets]) {
+    for (const buckets of [deadlines.visitors, deadlines.users]) {
       expect([buckets.keys.length, buckets.rings.size, buckets.keyOfRing.size]).toEqual([0, 0, 0]);
     }
   });
@@ -593,8 +592,7 @@ interface MemoryStorageInside {
   bodies: { layouts: { byName: Map<string, unknown> } };
   byHandle: { headCount: number };
   users: { members: { headCount: number } };
-  visitorBuckets: Buckets;
-  userBuckets: Buckets;
+  deadlines: { visitors: Buckets; users: Buckets };
 }
 
 interface Buckets {
@@ -606,9 +604,9 @@ interface Buckets {
 
 /** How many slots were filed in the buckets of a storage from now on. */
 function countLooks(watched: MemoryStorage): () => number {
-  const { visitorBuckets, userBuckets } = watched as unknown as MemoryStorageInside;
+  const { deadlines } = watched as unknown as MemoryStorageInside;
   let looks = 0;
-  for (const buckets of [visitorBuckets, userBuckets]) {
+  for (const buckets of [deadlines.visitors, deadlines.users]) {
     const refileFirst = buckets.refileFirst.bind(buckets);
     buckets.refileFirst = (...args) => {
       looks++;

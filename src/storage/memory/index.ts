@@ -1,2 +1,2 @@
 export { MemoryStorage } from './storage.js';
-export type { MemoryStorageOptions } from './storage.js';
+export type { MemoryStorageOptions } from './options.js';

@@ -137,9 +137,9 @@ export class NodeRedisPort implements RedisPort {
   }
 
   /**
-   * What is given up is taken back, if it has not been sent: from the client's queue, where it waits for a node that is
-   * down or a socket that is full, and before it goes to another node of a Cluster. Sent later, it would overwrite
-   * what others have written since.
+   * What is given up is taken back, if it has not been sent: from the client's queue, where it waits for a node that
+   * is down or a socket that is full, and before it goes to another node of a Cluster. Sent later, it would
+   * overwrite what others have written since.
    */
   private bounded(send: (options: object) => Promise<Reply>, timeout: number): Promise<Reply> {
     if (this.abandoned >= MAX_ABANDONED) return Promise.reject(tooManyAbandoned());
@@ -153,7 +153,7 @@ export class NodeRedisPort implements RedisPort {
         giveUp.abort();
       }, timeout);
       const settled = () => (givenUp ? void this.abandoned-- : clearTimeout(timer));
-      // The client's own timeout, a timer more for each command, has nothing left to do.
+      // The client's own timeout, one more timer for each command, would have nothing to do.
       send({ ...FLAT, timeout: undefined, abortSignal: giveUp.signal }).then(
         (value) => {
           settled();

@@ -13,8 +13,9 @@ export interface RedisStorageOptions {
   readonly commandTimeout?: number | undefined;
   /**
    * Whether this node tells the others of sessions that ended, and hears of theirs: the events `destroyed` and
-   * `expired` of {@link SessionStorage.subscribe}. `expired` comes with the purge that finds it. Costs one more
-   * command for a new session, and one for a destroyed one. To be set alike on all nodes. Default false.
+   * `expired` of {@link SessionStorage.subscribe}, each with the user. `expired` comes with the purge that finds it;
+   * for it, Redis keeps expired sessions for five minutes. Costs one more command for a new session, and one for a
+   * destroyed one. To be set alike on all nodes. Default false.
    */
   readonly events?: boolean | undefined;
 }

@@ -22,7 +22,7 @@ const START = /^(\S+) (\d+(?:\.\d+)?) \S*$/;
 const LOGIN = /^(-|\d+(?:\.\d+)?) (?:-|=([^]*))$/;
 
 /** All fields and values of a new session, as the creating script takes them. */
-export function fieldsOf(record: SessionRecord, once: string, listed: Listing | undefined): string[] {
+export function fieldsOf(record: SessionRecord, listed: Listing | undefined): string[] {
   const { touchedAt, expiresAt, ttl, proof, createdAt, userId, authenticatedAt, client, data } = record;
   const bound = userId !== undefined || authenticatedAt !== undefined;
   const until = bound ? (listed?.until ?? 0) : '-';
@@ -30,7 +30,7 @@ export function fieldsOf(record: SessionRecord, once: string, listed: Listing | 
     '@',
     `${touchedAt} ${expiresAt} ${ttl ?? '-'} ${until}`,
     '@p',
-    `${checkProof(proof)} ${createdAt} ${once}`,
+    `${checkProof(proof)} ${createdAt} ${numberOnce()}`,
   ];
   if (bound) fields.push('@u', `${authenticatedAt ?? '-'} ${userText(userId)}`);
   if (client !== undefined) fields.push('@c', client);
@@ -44,28 +44,25 @@ export function expectationArgs({ proof, ttl, userId }: Expectation = {}): strin
 }
 
 /**
- * A change as the arguments of the updating script that follow the expectation.
+ * A change, and what it expects, as the arguments of the updating script.
  *
- * @param once a number used once, for what must not be done twice
  * @param listed what the index says of the session
  * @param linger milliseconds that Redis keeps the session past its deadline
  */
-export function changeArgs(
-  change: SessionChange,
-  once: string,
-  listed: Listing | undefined,
-  linger: number,
-): string[] {
-  const { set, remove, touchedAt, expiresAt, ttl, proof, authenticatedAt, userId, client, lease } = change;
+export function changeArgs(change: SessionChange, listed: Listing | undefined, linger: number): string[] {
+  const { set, remove, touchedAt, expiresAt, ttl, proof, authenticatedAt, userId, client } = change;
+  const { expected, lease } = change;
+  const endsItsExpectation = expected && [proof, ttl, userId].some((value) => value !== undefined);
   // What is removed and set ends up set.
   const removed = remove?.filter((key) => !set || !Object.hasOwn(set, key)) ?? [];
   const args = [
+    ...expectationArgs(expected),
     numberArg(touchedAt),
     numberArg(expiresAt),
     expiresAt === undefined ? '' : removalTime(expiresAt, linger),
     numberArg(ttl),
     proof === undefined ? '' : checkProof(proof),
-    once,
+    endsItsExpectation ? numberOnce() : '',
     numberArg(authenticatedAt),
     textArg(userId),
     textArg(client),
@@ -130,6 +127,12 @@ export function recordOf(handle: string, hash: readonly string[]): SessionRecord
     data,
   };
 }
+
+/**
+ * Tells a command that is sent again from another of the same content. Of 31 bits, which is as much as there is
+ * room for.
+ */
+const numberOnce = (): string => Math.floor(Math.random() * 36 ** 6).toString(36);
 
 /** The field of a data key. */
 const fieldOf = (key: string): string => (key.charCodeAt(0) === META ? `@${key}` : key);

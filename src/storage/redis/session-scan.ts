@@ -22,8 +22,8 @@ export async function countKeys(port: RedisPort, pattern: string): Promise<numbe
 }
 
 /**
- * About `limit` of the keys that match, each of them once, and where to go on. If another master has taken over
- * since the last page, its cursors are of no use there: all is gone through again, rather than a key missed.
+ * About `limit` of the keys that match, and where to go on. A cursor of other masters, as another one has taken over
+ * since, leads to the beginning: what it says of the keys holds for those masters only, and none must be missed.
  */
 export async function pageOfKeys(
   port: RedisPort,
@@ -38,9 +38,11 @@ export async function pageOfKeys(
   const keys = new Set<string>();
   let seen = 0;
   while (master < masters.length) {
-    // As many keys as the rest should take, going by what was found so far.
-    const wanted = Math.ceil(((limit - keys.size) * Math.max(1, seen)) / Math.max(1, keys.size));
-    const count = Math.min(wanted, MAX_STEP);
+    // As many keys as the rest should take, going by what was found so far; but never more than have been seen by
+    // then, as few tell little: a page must not become much longer than its limit.
+    const rest = limit - keys.size;
+    const guess = Math.ceil((rest * seen) / Math.max(1, keys.size));
+    const count = Math.min(Math.max(1, rest, Math.min(guess, seen)), MAX_STEP);
     const found = await step(masters[master], pattern, cursor, count);
     seen += count;
     for (const key of found.keys) keys.add(key);

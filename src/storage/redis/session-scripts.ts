@@ -1,13 +1,23 @@
+import type { UpdateResult } from '../session-storage.js';
 import { Script } from './script.js';
 
-/** What {@link updateSession} answers with, besides `[user, deadline]`: the index must list the session first. */
-export const GONE = 0;
-export const OK = 1;
-export const CONFLICT = 2;
-export const LOST = 3;
+const GONE = 0;
+const OK = 1;
+const CONFLICT = 2;
+const LOST = 3;
 export const DAMAGED = 4;
 /** Done, and the session may end earlier than it would have. */
 export const OK_EARLIER = 5;
+
+/** What the numbers mean that {@link updateSession} answers with. */
+export const RESULTS: Readonly<Record<number, UpdateResult>> = {
+  [GONE]: 'gone',
+  [OK]: 'ok',
+  [CONFLICT]: 'conflict',
+  [LOST]: 'lost',
+  [DAMAGED]: 'gone',
+  [OK_EARLIER]: 'ok',
+};
 
 /** Looks at a session: its state, and the parts of its own fields. The layout is that of `session-hash.ts`. */
 const LOOK = `
@@ -64,12 +74,13 @@ return 1
 
 /**
  * KEYS: session, and its lock if the write depends on a lease. ARGV: now; expected proof, ttl, user; touched,
- * expires, when Redis removes it, ttl, proof, a number used once if there is one, login, user, client; until when the
- * index lists the session, for which user; lease token; number of removed fields, removed fields, then data fields
- * and values. What is not given is empty, and `-` is none.
+ * expires, when Redis removes it, ttl, proof, a number used once if there is one, login, user, client; until when
+ * the index lists the session, for which user; lease token; number of removed fields, removed fields, then data
+ * fields and values. What is not given is empty, and `-` is none.
  *
- * A rotation that is run a second time, as after a broken connection, finds its own proof and number: done. Fields
- * are set before any is removed: where memory is short, that fails before anything has changed.
+ * Answers with one of {@link RESULTS}, or `[user, deadline]`: the index has to list the session first. A change
+ * that is run a second time, as after a broken connection, and made its own expectation false, finds its number:
+ * done. Fields are set before any is removed: where memory is short, that fails before anything has changed.
  */
 export const updateSession = new Script(`
 ${LOOK}
@@ -79,7 +90,7 @@ local state, s = look(key)
 if state == 'damaged' then return ${DAMAGED} end
 if state ~= 'live' then return ${GONE} end
 if not expected(s) then
-  if ARGV[9] ~= s.proof or ARGV[10] ~= s.once then return ${CONFLICT} end
+  if ARGV[10] == '' or ARGV[10] ~= s.once then return ${CONFLICT} end
   return ARGV[6] == '' and ${OK} or ${OK_EARLIER}
 end
 if #KEYS == 2 and redis.call('GET', KEYS[2]) ~= ARGV[16] then return ${LOST} end
@@ -102,7 +113,8 @@ local function put(field, text, stored)
 end
 put('@', given(5, s.touched) .. ' ' .. deadline .. ' ' .. given(8, s.ttl) .. ' ' .. listed,
   s.touched .. ' ' .. s.expires .. ' ' .. s.ttl .. ' ' .. s.listed)
-if ARGV[9] ~= '' then put('@p', ARGV[9] .. ' ' .. s.created .. ' ' .. ARGV[10]) end
+put('@p', given(9, s.proof) .. ' ' .. s.created .. ' ' .. given(10, s.once),
+  s.proof .. ' ' .. s.created .. ' ' .. s.once)
 if bound then put('@u', login .. ' ' .. user, s.login .. ' ' .. s.user) end
 if ARGV[13] ~= '' and ARGV[13] ~= '-' then put('@c', string.sub(ARGV[13], 2)) end
 if #own > 0 then redis.call('HSET', key, unpack(own)) end

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import {
   type Expectation,
   type LockOptions,
@@ -56,8 +55,6 @@ export class RedisStorage extends SessionStorage {
   /** These two are there only if this node is to tell the others, and hear of them. */
   private readonly nodeEvents: NodeEvents | undefined;
   private readonly deadlines: Deadlines | undefined;
-  private readonly node = randomBytes(3).toString('base64url');
-  private numbers = 0;
 
   /**
    * @param client `Redis` or `Cluster` of ioredis, or what `createClient` or `createCluster` of node-redis made. It
@@ -101,7 +98,7 @@ export class RedisStorage extends SessionStorage {
     const { handle, userId, expiresAt } = record;
     const listed = userId === undefined ? undefined : await this.addToUser(userId, handle, expiresAt);
     await this.deadlines?.add(handle, expiresAt);
-    const fields = fieldsOf(record, this.numberOnce(), listed);
+    const fields = fieldsOf(record, listed);
     const args = [String(Date.now()), removalTime(expiresAt, this.linger), ...fields];
     return (await scripts.createSession.run(this.port, [this.keys.session(handle)], args)) === 1;
   }
@@ -119,16 +116,11 @@ export class RedisStorage extends SessionStorage {
   }
 
   async update(handle: string, change: SessionChange): Promise<UpdateResult> {
-    const { lease, userId, expiresAt, expected, proof } = change;
+    const { lease, userId, expiresAt } = change;
     const keys = [this.keys.session(handle)];
     if (lease !== undefined) keys.push(this.keys.lock(handle));
-    const once = proof === undefined ? '' : this.numberOnce();
     const write = (listed: Listing | undefined) => {
-      const args = [
-        String(Date.now()),
-        ...expectationArgs(expected),
-        ...changeArgs(change, once, listed, this.linger),
-      ];
+      const args = [String(Date.now()), ...changeArgs(change, listed, this.linger)];
       return scripts.updateSession.run(this.port, keys, args);
     };
     let listed: Listing | undefined;
@@ -144,20 +136,9 @@ export class RedisStorage extends SessionStorage {
       if (user === listed?.userId && deadline <= listed.until) answer = scripts.DAMAGED;
       else answer = await write((listed = await this.addToUser(user, handle, deadline)));
     }
-    switch (answer) {
-      case scripts.GONE:
-        return 'gone';
-      case scripts.CONFLICT:
-        return 'conflict';
-      case scripts.LOST:
-        return 'lost';
-      case scripts.DAMAGED:
-        this.notify({ type: 'corrupt', handle });
-        return 'gone';
-      case scripts.OK_EARLIER:
-        await this.deadlines?.add(handle, expiresAt!);
-    }
-    return 'ok';
+    if (answer === scripts.DAMAGED) this.notify({ type: 'corrupt', handle });
+    if (answer === scripts.OK_EARLIER) await this.deadlines?.add(handle, expiresAt!);
+    return scripts.RESULTS[answer];
   }
 
   async destroy(handle: string, expected?: Expectation): Promise<boolean> {
@@ -205,9 +186,9 @@ export class RedisStorage extends SessionStorage {
   }
 
   override async alive(handles: readonly string[]): Promise<string[]> {
-    const now = [String(Date.now())];
     const alive: string[] = [];
     for (const page of pagesOf(handles)) {
+      const now = [String(Date.now())];
       const keys = page.map((handle) => this.keys.session(handle));
       const groups = this.port.isCluster ? keys.map((key) => [key]) : [keys];
       const answers = await Promise.all(groups.map((group) => scripts.findLive.run(this.port, group, now)));
@@ -220,13 +201,7 @@ export class RedisStorage extends SessionStorage {
    * Goes through the keys of the database like {@link count}. A page may have some more records than `limit`, or
    * fewer; a session may be on two pages, while Redis shrinks its tables or after a failover.
    */
-  override async list({
-    limit,
-    cursor,
-  }: {
-    limit: number;
-    cursor?: string | undefined;
-  }): Promise<RecordPage> {
+  override async list({ limit, cursor }: { limit: number; cursor?: string }): Promise<RecordPage> {
     const page = await pageOfKeys(this.port, this.keys.sessionPattern, limit, cursor);
     const records = await this.readAll(Array.from(page.keys, (key) => this.keys.handleOf(key)));
     return { records, cursor: page.cursor };
@@ -282,11 +257,6 @@ export class RedisStorage extends SessionStorage {
     const until = UserIndex.until(deadline);
     await this.users.add(userId, handle, until);
     return { userId, until };
-  }
-
-  /** Tells a command that is sent again from another one of the same content. */
-  private numberOnce(): string {
-    return this.node + (++this.numbers % 1_296).toString(36);
   }
 
   /** Milliseconds that Redis keeps a session past its deadline. */
