@@ -18,7 +18,16 @@ export { AllowCrossOrigin, Session, SessionLock, UseSession } from './nest/sessi
 export { CrossOriginGuard } from './nest/cross-origin.guard.js';
 export { SessionGuard } from './nest/session.guard.js';
 export { SessionInterceptor } from './nest/session.loader.js';
-export type { DefaultSessionData, SessionData, SessionPath, SessionValue } from './session/session-data.js';
+export type {
+  DefaultSessionData,
+  InitialSessionData,
+  SessionData,
+  SessionPath,
+  SessionTypes,
+  SessionValue,
+  StoredData,
+  StoredValue,
+} from './session/session-data.js';
 
 export { SessionStore } from './nest/session.store.js';
 export type { CreateSession } from './session/sessions.js';

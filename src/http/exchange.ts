@@ -9,16 +9,10 @@ import type { Sessions } from '../session/sessions.js';
 import type { SessionState, StateExchange } from '../session/state.js';
 import { refusalOfRequest } from './cross-origin.js';
 import type { HttpSettings } from './settings.js';
-import {
-  type AnyResponse,
-  type CookieRequest,
-  isHandshake,
-  rawOf,
-  rawResponseOf,
-  responseOf,
-} from './request.js';
-import { attach, exchangeOf } from './response-patch.js';
-import type { Outgoing, SaveBeforeSend, SessionHeaders } from './save-before-send.js';
+import { type AnyResponse, type CookieRequest, isHandshake, rawOf, rawResponseOf } from './request.js';
+import { attachExchange, exchangeOf } from './response-patch.js';
+import type { SessionHeaders } from './response-headers.js';
+import type { Outgoing, SaveBeforeSend } from './save-before-send.js';
 import type { ReceivedIds, SessionTransport } from './transport.js';
 
 /** How a session is asked for. */
@@ -58,14 +52,10 @@ export class Exchanges {
     operation?: object,
   ): Awaitable<Exchange> {
     const raw = rawOf(request);
-    const rawResponse = isHandshake(raw)
-      ? undefined
-      : response === undefined
-        ? responseOf(raw)
-        : rawResponseOf(response);
-    const found = rawResponse
-      ? (exchangeOf(raw, rawResponse) as Exchange | undefined)
-      : operation && handshakes.get(operation);
+    const known = exchangeOfRequest(request, operation);
+    const rawResponse = known || isHandshake(raw) ? undefined : rawResponseOf(raw, response);
+    // A request that is wrapped may not show what belongs to it, but its response does.
+    const found = known ?? (rawResponse && (exchangeOf(raw, rawResponse) as Exchange | undefined));
     if (found && found.module !== this) {
       throw new SessionError(
         'This request has a session of another SessionModule already: one request, one module.',
@@ -73,9 +63,9 @@ export class Exchanges {
     }
     const exchange = found ?? new Exchange(this, request);
     if (ask.crossOrigin !== 'allow') exchange.checkOrigin();
-    if (!found && rawResponse) attach(raw, rawResponse, exchange);
+    if (!found && rawResponse) exchange.out = attachExchange(rawResponse, exchange);
     if (!found && !rawResponse && operation) handshakes.set(operation, exchange);
-    exchange.count(rawResponse ? ask.touch : false);
+    exchange.count(isHandshake(raw) ? false : ask.touch);
     return exchange.load();
   }
 
@@ -170,20 +160,13 @@ export class Exchange implements Outgoing, StateExchange {
     const { storage } = this.module.sessions;
     const touches = this.counts && !this.touch && !state.refused && !this.isToldItsId() && touchIsDue(state);
     if (touches) this.touch = 'tried';
-    const saved = after(commit(state, touches), (written): Awaitable<void> => {
+    const settled = after(commit(state, touches), (written): Awaitable<void> => {
       if (written) this.endsSeen = storage.ends;
       if (written === 'touch') this.touch = 'written';
       // An id that is handed out must open a session: one that was made before may have been ended since.
       else if (this.endsSeen !== storage.ends && !this.headersSent && this.isToldItsId())
         return this.lookAgain();
     });
-    const settled =
-      typeof this.module.settings.cookie === 'function'
-        ? after(saved, () => {
-            // Asked here for the sake of its errors: an answer can still be replaced.
-            if (!this.headersSent) this.answer();
-          })
-        : saved;
     if (!isThenable(settled)) return;
     const done = () => void (this.settling = undefined);
     this.settling = settled;
@@ -196,13 +179,17 @@ export class Exchange implements Outgoing, StateExchange {
     return !state || state.ttl !== undefined || state.values.wasUsed;
   }
 
+  /** @throws {SessionOptionsError} if the application's cookie function gives something wrong */
   headers(): SessionHeaders {
-    try {
-      return this.answer();
-    } catch {
-      // The application's cookie function gave something wrong, and that was reported when the session was saved.
-      return this.module.transport.headers(this.received.via, undefined, this.request);
+    const { module, state, request, session } = this;
+    const { via } = this.received;
+    const { transport } = module;
+    const told = state ? whatToTell(this.came, this.touch === 'written', state) : 'nothing';
+    if (told === 'nothing' || (told === 'id again' && !transport.renews(via, request))) {
+      return transport.headers(via, undefined, request);
     }
+    if (told === 'ended') return transport.headers(via, 'ended', request);
+    return transport.headers(via, { id: state!.id!, expiresAt: session!.expiresAt.getTime() }, request);
   }
 
   report(error: unknown): number {
@@ -212,6 +199,10 @@ export class Exchange implements Outgoing, StateExchange {
       this.module.sessions.events.error('A response was not sent, as its session could not be saved', error);
     }
     return status ?? 500;
+  }
+
+  mistake(error: unknown): void {
+    this.module.sessions.events.error('A response was answered wrongly', error);
   }
 
   /** Runs a route while it holds the session; what it wrote is saved before anybody else has its turn. */
@@ -274,19 +265,6 @@ export class Exchange implements Outgoing, StateExchange {
     return Promise.all(ids.map((id) => sessions.find(id))).then((found) =>
       found.filter((state) => state !== undefined),
     );
-  }
-
-  /** @throws {SessionOptionsError} if the application's cookie function gives something wrong */
-  private answer(): SessionHeaders {
-    const { module, state, request, session } = this;
-    const { via } = this.received;
-    const { transport } = module;
-    const told = state ? whatToTell(this.came, this.touch === 'written', state) : 'nothing';
-    if (told === 'nothing' || (told === 'id again' && !transport.renews(via, request))) {
-      return transport.headers(via, undefined, request);
-    }
-    if (told === 'ended') return transport.headers(via, 'ended', request);
-    return transport.headers(via, { id: state!.id!, expiresAt: session!.expiresAt.getTime() }, request);
   }
 
   private isToldItsId(): boolean {

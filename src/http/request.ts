@@ -1,4 +1,5 @@
 import { IncomingMessage, ServerResponse } from 'node:http';
+import { types } from 'node:util';
 import { SessionError } from '../errors.js';
 
 /** A platform's request, or Node's own. */
@@ -13,7 +14,7 @@ export type AnyResponse = ServerResponse | { readonly raw: ServerResponse };
  */
 export function rawOf(request: CookieRequest): IncomingMessage {
   if (request instanceof IncomingMessage) return request;
-  return 'raw' in request ? request.raw : request;
+  return (request as { raw?: IncomingMessage }).raw ?? (request as unknown as IncomingMessage);
 }
 
 /** Whether the request became a socket, as a handshake of WebSockets does: there is no response to it. */
@@ -31,19 +32,33 @@ export function isSecure(request: CookieRequest): boolean {
   return (socket as { encrypted?: boolean } | null)?.encrypted === true;
 }
 
-/** The response of a raw request, where the request leads to it. */
-export function responseOf(raw: IncomingMessage): ServerResponse {
-  const { res, socket, stream } = raw as IncomingMessage & {
+/**
+ * Node's own response to a request: the one that is given, or the one that the request leads to.
+ *
+ * @throws {SessionError} if the request leads to none, or the one that is given is not its own
+ */
+export function rawResponseOf(request: IncomingMessage, response: AnyResponse | undefined): ServerResponse {
+  if (!response) return responseBehind(request);
+  const wrapped = response instanceof ServerResponse ? response : (response as { raw?: ServerResponse }).raw;
+  const raw = unwrapped(wrapped ?? (response as ServerResponse));
+  if (isSame(raw.req, request)) return raw;
+  throw new SessionError(
+    'SessionStore.of(): the response is not that of the request; pass the two that came together.',
+  );
+}
+
+function responseBehind(request: IncomingMessage): ServerResponse {
+  const { res, socket, stream } = request as IncomingMessage & {
     res?: ServerResponse;
     socket: { _httpMessage?: ServerResponse } | null;
     stream?: Record<symbol, unknown>;
   };
-  if (res) return res; // Express
-  if (socket?._httpMessage?.req === raw) return socket._httpMessage; // HTTP/1
+  if (res) return unwrapped(res); // Express
+  if (isSame(socket?._httpMessage?.req, request)) return socket!._httpMessage!; // HTTP/1
   for (const symbol of stream ? Object.getOwnPropertySymbols(stream) : []) {
     // HTTP/2
     const value = stream![symbol] as ServerResponse | undefined;
-    if (symbol.description === 'response' && value?.req === raw) return value;
+    if (symbol.description === 'response' && isSame(value?.req, request)) return value!;
   }
   throw new SessionError(
     'This request does not lead to its response: pass the response to SessionStore.of() as the second argument, or put ' +
@@ -51,9 +66,24 @@ export function responseOf(raw: IncomingMessage): ServerResponse {
   );
 }
 
-export function rawResponseOf(response: AnyResponse): ServerResponse {
-  if (response instanceof ServerResponse) return response;
-  return 'raw' in response ? response.raw : response;
+/** Whether both are one request, be one of them wrapped: what wraps a request shows its lists of headers, not copies. */
+function isSame(one: IncomingMessage | undefined, other: IncomingMessage): boolean {
+  return one === other || (one?.rawHeaders !== undefined && one.rawHeaders === other.rawHeaders);
+}
+
+/**
+ * The response that Node made, of one that is wrapped as `Object.create(response)` or in a `Proxy`: Node's own methods
+ * do not reach the socket from a wrapper.
+ */
+function unwrapped(response: ServerResponse): ServerResponse {
+  if (types.isProxy(response)) {
+    const current = (response.req?.socket as { _httpMessage?: ServerResponse } | null)?._httpMessage;
+    return current && isSame(current.req, response.req) ? current : response;
+  }
+  for (let each: ServerResponse | null = response; each; each = Object.getPrototypeOf(each)) {
+    if (Object.hasOwn(each, '_events')) return each;
+  }
+  return response;
 }
 
 /**

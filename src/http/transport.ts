@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { IssuedId, SessionCookie } from './cookie.js';
 import { type CookieRequest, rawOf } from './request.js';
+import type { SessionHeaders } from './response-headers.js';
 import type { HttpSettings } from './settings.js';
 import { parseId } from '../session/id.js';
 
@@ -18,16 +19,6 @@ export interface ReceivedIds {
 
 /** What the client is told: nothing, this id, or that the session has ended. */
 export type Told = IssuedId | 'ended' | undefined;
-
-/** The headers that an answer gets. */
-export interface SessionHeaders {
-  /** What the answer depends on: members for `Vary`. */
-  readonly vary: string;
-  /** `Set-Cookie` text. */
-  readonly cookie: string | undefined;
-  /** The value of `X-Session-Token`; empty: the client is to forget its id. */
-  readonly token: string | undefined;
-}
 
 const NO_COOKIE: ReceivedIds = Object.freeze({ via: 'cookie', ids: Object.freeze([]), rejected: false });
 const NO_BEARER: ReceivedIds = Object.freeze({ via: 'bearer', ids: Object.freeze([]), rejected: false });

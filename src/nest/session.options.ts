@@ -27,7 +27,7 @@ import {
   timerDuration,
   wholeNumber,
 } from '../rules.js';
-import type { DefaultSessionData } from '../session/session-data.js';
+import type { InitialSessionData } from '../session/session-data.js';
 import type { SessionCodec, SessionSettings } from '../session/settings.js';
 import { MemoryStorage } from '../storage/memory/storage.js';
 import type { SessionStorage } from '../storage/session-storage.js';
@@ -52,7 +52,7 @@ export interface SessionModuleOptions {
   /** Default a `MemoryStorage`. */
   storage?: SessionStorage | undefined;
   /** What a new session starts with. Default nothing. */
-  initial?: (() => Partial<DefaultSessionData>) | undefined;
+  initial?: (() => InitialSessionData) | undefined;
   /** When expired sessions are removed, and how many at a time; false: never. Default every minute, 1,000. */
   purge?: PurgeOptions | false | undefined;
   /** Default JSON. */

@@ -5,7 +5,7 @@ import { SessionError } from '../errors.js';
 import type { Exchanges } from '../http/exchange.js';
 import type { AnyResponse, CookieRequest } from '../http/request.js';
 import type { SessionEvent } from '../session/events.js';
-import type { DefaultSessionData } from '../session/session-data.js';
+import type { DefaultSessionData, StoredData } from '../session/session-data.js';
 import { save } from '../session/save.js';
 import { Session, stateOf } from '../session/session.js';
 import type { CreateSession, Sessions } from '../session/sessions.js';
@@ -33,7 +33,7 @@ export interface SessionInfo<T = DefaultSessionData> {
   /** Last use, to within `touchAfter`. */
   readonly touchedAt: Date;
   readonly expiresAt: Date;
-  readonly data: Partial<T>;
+  readonly data: StoredData<T>;
 }
 
 /** All sessions: for services, guards, workers and sockets. */
@@ -90,8 +90,8 @@ export class SessionStore<T extends object = DefaultSessionData>
    *
    * @throws {SessionGoneError} if there is no such session; `fn` does not run
    */
-  tap<R>(id: string, fn: (data: Partial<T>) => R | PromiseLike<R>): Promise<R> {
-    return this.#sessions.tapById(id, fn as (data: object) => R | PromiseLike<R>);
+  tap<R>(id: string, fn: (data: StoredData<T>) => R | PromiseLike<R>): Promise<R> {
+    return this.#sessions.tapById(id, fn as unknown as (data: object) => R | PromiseLike<R>);
   }
 
   /** Removes all expired sessions now, a batch at a time, and says how many. */
@@ -188,7 +188,7 @@ export class SessionStore<T extends object = DefaultSessionData>
       authenticatedAt: authenticatedAt === undefined ? undefined : new Date(authenticatedAt),
       touchedAt: new Date(touchedAt),
       expiresAt: new Date(expiresAt),
-      data: this.#sessions.valuesOf(record).toJSON() as Partial<T>,
+      data: this.#sessions.valuesOf(record).toJSON() as StoredData<T>,
     };
   }
 }

@@ -1,5 +1,13 @@
 import { inspect } from 'node:util';
-import type { DefaultSessionData, SessionKey, SessionPath, SessionValue } from './session-data.js';
+import type {
+  DefaultSessionData,
+  SessionKey,
+  SessionPath,
+  SessionValue,
+  StoredData,
+  StoredValue,
+} from './session-data.js';
+import { dataObject } from './data-object.js';
 import { SessionError } from '../errors.js';
 import { type Duration, parseDuration } from '../rules.js';
 import { deadline } from './deadlines.js';
@@ -19,6 +27,7 @@ export const stateOf = (session: Session<any>): SessionState => {
 export class Session<T extends object = DefaultSessionData> {
   readonly #state: SessionState;
   readonly #sessions: Sessions;
+  #data: object | undefined;
 
   static {
     reveal = (session) => session.#state;
@@ -100,8 +109,8 @@ export class Session<T extends object = DefaultSessionData> {
    * The value of a key, or of a dot path such as `'basket.items[0].qty'`; a literal dot is written `\\.`.
    * An object may be changed in place: that is saved too.
    */
-  get<P extends SessionPath<T>>(path: P): SessionValue<T, P> | undefined {
-    return this.#state.values.get(path) as SessionValue<T, P> | undefined;
+  get<P extends string>(path: SessionPath<T, P>): StoredValue<SessionValue<T, P>> | undefined {
+    return this.#state.values.get(path) as StoredValue<SessionValue<T, P>> | undefined;
   }
 
   /**
@@ -109,31 +118,31 @@ export class Session<T extends object = DefaultSessionData> {
    *
    * @throws {SessionError} if the path or the value cannot be stored
    */
-  set<P extends SessionPath<T>>(path: P, value: SessionValue<T, P> | undefined): void {
+  set<P extends string>(path: SessionPath<T, P>, value: SessionValue<T, P> | undefined): void {
     this.#state.values.set(path, value);
   }
 
-  has(path: SessionPath<T>): boolean {
+  has<P extends string>(path: SessionPath<T, P>): boolean {
     return this.#state.values.get(path) !== undefined;
   }
 
   /** Removes a key or what a dot path leads to; false, and not an error, if there was nothing. */
-  remove(path: SessionPath<T>): boolean {
+  remove<P extends string>(path: SessionPath<T, P>): boolean {
     return this.#state.values.remove(path);
   }
 
   /** Reads a value and removes it. */
-  take<P extends SessionPath<T>>(path: P): SessionValue<T, P> | undefined {
+  take<P extends string>(path: SessionPath<T, P>): StoredValue<SessionValue<T, P>> | undefined {
     const value = this.get(path);
     this.remove(path);
     return value;
   }
 
   /** Sets a value and returns the one before. */
-  replace<P extends SessionPath<T>>(
-    path: P,
+  replace<P extends string>(
+    path: SessionPath<T, P>,
     value: SessionValue<T, P> | undefined,
-  ): SessionValue<T, P> | undefined {
+  ): StoredValue<SessionValue<T, P>> | undefined {
     const before = this.get(path);
     this.set(path, value);
     return before;
@@ -149,8 +158,25 @@ export class Session<T extends object = DefaultSessionData> {
   }
 
   /** A plain copy of the data, without flashes. */
-  toJSON(): T {
-    return this.#state.values.toJSON() as T;
+  toJSON(): StoredData<T> {
+    return this.#state.values.toJSON() as StoredData<T>;
+  }
+
+  /**
+   * The same data as a live object: what is read is decoded then, what is changed is saved. `structuredClone` does not
+   * take it; give it {@link toJSON}.
+   *
+   * @example
+   * session.data.visits = (session.data.visits ?? 0) + 1;
+   */
+  get data(): StoredData<T> {
+    return (this.#data ??= dataObject(this.#state)) as StoredData<T>;
+  }
+
+  set data(_: never) {
+    throw new SessionError(
+      'session.data cannot be replaced: set its keys, Object.assign(session.data, { … }), after session.clear() if need be.',
+    );
   }
 
   /**
@@ -162,23 +188,23 @@ export class Session<T extends object = DefaultSessionData> {
    *   this is a tap inside a tap of the same session
    * @throws {SessionGoneError} if the session ended meanwhile
    */
-  tap<R>(fn: (data: T) => R | PromiseLike<R>): Promise<R> {
-    return this.#sessions.turns.tap(this.#state, fn as (data: object) => R | PromiseLike<R>);
+  tap<R>(fn: (data: StoredData<T>) => R | PromiseLike<R>): Promise<R> {
+    return this.#sessions.turns.tap(this.#state, fn as unknown as (data: object) => R | PromiseLike<R>);
   }
 
   /** Keeps a value for exactly the next request that uses the session. */
   flash(key: string, value: unknown): void {
-    this.#state.values.flash(key, value);
+    this.#state.values.flashes.flash(key, value);
   }
 
   /** What the request before flashed under this key. */
   flashed<V = any>(key: string): V | undefined {
-    return this.#state.values.flashed(key) as V | undefined;
+    return this.#state.values.flashes.flashed(key) as V | undefined;
   }
 
   /** Keeps what the request before flashed for one more request. */
   reflash(): void {
-    this.#state.values.reflash();
+    this.#state.values.flashes.reflash();
   }
 
   /**

@@ -1,27 +1,23 @@
 import { SessionError } from '../errors.js';
 import type { SessionCodec } from './settings.js';
-import { containerFor, isKey, isObject, quote, removeInside, segmentsOf, setInside } from './paths.js';
+import { Draft } from './draft.js';
+import { bytesOf, changed, type Encoded, lengthOf, textIn, type ValueChange } from './encoded.js';
+import { Flashes } from './flashes.js';
+import { checkKey, isDataKey, isFlashField, quote } from './keys.js';
+import { containerFor, getInside, isKey, isObject, removeInside, segmentsOf, setInside } from './paths.js';
+import { ValueCodec } from './value-codec.js';
 
-export type Encoded = Readonly<Record<string, string>>;
+export type { Encoded, ValueChange };
 
-/** The keys that differ from what is stored. */
-export interface ValueChange {
-  readonly set: Record<string, string>;
-  readonly remove: string[];
-}
-
-/**
- * One key's value in use. It is compared with what is stored only if it may differ: it was set, or an
- * object was handed out, which its holder may change in place.
- */
+/** One key's value in use. */
 interface Entry {
   value: unknown;
+  /** The value encoded. Of an object, which its holder may change in place, it says nothing: that is encoded anew. */
+  text: string | undefined;
+  /** What is stored under the key. */
   stored: string | undefined;
-  mayDiffer: boolean;
 }
 
-/** Starts the names of the fields that hold flashes: one for each request that flashed something. */
-const FLASH = '~flash:';
 const NOTHING: Encoded = Object.freeze({});
 
 /**
@@ -30,34 +26,39 @@ const NOTHING: Encoded = Object.freeze({});
  */
 export class SessionValues {
   private readonly entries = new Map<string, Entry>();
+  private readonly codec: ValueCodec;
+  /** What was stored when this holder began: the flashes among it are for this holder. */
+  private readonly first: Encoded;
+  /** A saved change that is not worked into `base` yet. */
   private baseChange: ValueChange | undefined;
-  private flashField: string | undefined;
-  private arrived: Encoded | undefined;
-  private keepFlashes = false;
-  private uses = 0;
-  private collectedAt = -1;
-  private comparedAt = -1;
-  private holdsObjects = false;
+  /** Something was set, or an object handed out, since all was compared with what is stored. */
+  private unchecked = true;
+  /** What differed when all was compared, until it is saved. */
+  private unsaved: ValueChange | undefined;
+  private someFlashes: Flashes | undefined;
 
+  /**
+   * @param base what is stored; nobody changes it
+   * @param onCorrupt is called with the key of a value that cannot be decoded; it reads as undefined
+   */
   constructor(
-    private readonly codec: SessionCodec,
+    codec: SessionCodec,
     private base: Encoded = NOTHING,
-    private readonly onCorrupt?: (key: string) => void,
-  ) {}
-
-  get(path: string): unknown {
-    if (isKey(path)) return this.read(path).value;
-    const segments = segmentsOf(path);
-    if (!segments) return undefined;
-    let value = this.read(String(segments[0])).value;
-    for (let i = 1; i < segments.length; i++) {
-      if (!isObject(value) || !Object.hasOwn(value, segments[i]!)) return undefined;
-      value = (value as Record<string | number, unknown>)[segments[i]!];
-    }
-    return value;
+    onCorrupt?: (key: string) => void,
+  ) {
+    this.codec = new ValueCodec(codec, onCorrupt);
+    this.first = base;
   }
 
-  /** @throws {SessionError} for a path or a value that cannot be stored */
+  // ── by path ────────────────────────────────────────────────────────────────────────────────────────
+
+  get(path: string): unknown {
+    if (isKey(path)) return this.getKey(path);
+    const segments = segmentsOf(path);
+    return segments && getInside(this.getKey(String(segments[0])), segments.slice(1));
+  }
+
+  /** @throws {SessionError} for a path or a value that cannot be stored; then nothing is changed */
   set(path: string, value: unknown): void {
     if (typeof path !== 'string') throw new SessionError(`Session: a path is a string; got ${typeof path}.`);
     if (value === undefined) return void this.remove(path);
@@ -68,16 +69,47 @@ export class SessionValues {
         `Session: ${quote(path)} cannot be set: "__proto__", "constructor" and "prototype" are no parts of a path.`,
       );
     }
-    const [first, ...rest] = segments;
-    if (rest.length === 0) return this.setKey(String(first), value);
-    checkValue(path, value);
-    const root = this.read(String(first)).value;
-    const parent = isObject(root) ? root : containerFor(rest[0]!);
-    setInside(parent, rest, value, path);
-    this.setKey(String(first), parent);
+    const key = String(segments[0]);
+    if (segments.length === 1) return this.setKey(key, value);
+    checkKey(key);
+    this.codec.encode(path, value);
+    const root = this.read(key);
+    const parent = isObject(root) ? root : containerFor(segments[1]!);
+    setInside(parent, segments.slice(1), value, path);
+    this.write(key, parent);
   }
 
-  /** Sets every key of an object, as it is written: no key is a path here. */
+  /** Whether there was something to remove. */
+  remove(path: string): boolean {
+    const segments = isKey(path) ? [path] : segmentsOf(path);
+    if (!segments) return false;
+    const key = String(segments[0]);
+    return segments.length === 1 ? this.removeKey(key) : removeInside(this.getKey(key), segments.slice(1));
+  }
+
+  // ── by key ─────────────────────────────────────────────────────────────────────────────────────────
+
+  /** The value of a key as it is written: no key is a path here. */
+  getKey(key: string): unknown {
+    return isDataKey(key) ? this.read(key) : undefined;
+  }
+
+  /** @throws {SessionError} for a key or a value that cannot be stored; then nothing is changed */
+  setKey(key: string, value: unknown): void {
+    checkKey(key);
+    // Found out now, and not when the session is saved, where nothing shows which line set it.
+    if (isObject(value)) this.codec.encode(key, value);
+    this.write(key, value);
+  }
+
+  /** Whether there was a value to remove. One that cannot be decoded counts as none, and is removed. */
+  removeKey(key: string): boolean {
+    const existed = this.getKey(key) !== undefined;
+    if (isDataKey(key)) this.write(key, undefined);
+    return existed;
+  }
+
+  /** Sets every key of an object, as it is written. */
   assign(data: object, what: string): void {
     if (!isObject(data) || Array.isArray(data) || data instanceof Promise) {
       const got = Array.isArray(data)
@@ -87,71 +119,51 @@ export class SessionValues {
           : String(data && typeof data);
       throw new SessionError(`${what} must be an object of keys and values; got ${got}.`);
     }
-    for (const [key, value] of Object.entries(data)) if (value !== undefined) this.setKey(key, value);
-  }
-
-  /** Whether there was something to remove. */
-  remove(path: string): boolean {
-    const segments = isKey(path) ? [path] : segmentsOf(path);
-    if (!segments) return false;
-    const [first, ...rest] = segments;
-    const entry = this.read(String(first));
-    if (rest.length > 0) return isObject(entry.value) && removeInside(entry.value, rest);
-    const existed = entry.value !== undefined;
-    this.write(String(first), undefined);
-    return existed;
+    for (const [key, value] of Object.entries(data)) {
+      if (value === undefined) continue;
+      checkKey(key);
+      this.write(key, value);
+    }
   }
 
   keys(): string[] {
-    this.uses++;
     const keys = new Set(Object.keys(this.stored));
     for (const [key, { value }] of this.entries) {
       if (value === undefined) keys.delete(key);
       else keys.add(key);
     }
-    return [...keys].filter((key) => !key.startsWith(FLASH));
+    return [...keys].filter(isDataKey);
   }
 
+  /** Removes all data, what cannot be decoded included; flashes stay. */
   clear(): void {
-    for (const key of this.keys()) this.write(key, undefined);
+    for (const key of [...Object.keys(this.stored), ...this.entries.keys()]) this.removeKey(key);
   }
 
   /** A plain copy of the data, without flashes. */
   toJSON(): Record<string, unknown> {
-    return this.decodeAll(this.current());
+    return this.codec.decodeAll(this.current());
   }
 
-  flash(key: string, value: unknown): void {
-    checkValue(key, value);
-    if (value !== undefined) this.encode(key, value); // so that an error names the key
-    this.flashField ??= FLASH + Math.random().toString(36).slice(2, 10);
-    const flashes = this.read(this.flashField).value as [string, unknown][] | undefined;
-    this.write(this.flashField, [...(flashes ?? []).filter(([other]) => other !== key), [key, value]]);
+  get flashes(): Flashes {
+    return (this.someFlashes ??= new Flashes(this.first, this.codec, {
+      read: (field) => this.read(field),
+      write: (field, flashes) => this.write(field, flashes),
+    }));
   }
 
-  /** What an earlier request flashed under this key. */
-  flashed(key: string): unknown {
-    for (const field of Object.keys(this.arrivedFlashes()).reverse()) {
-      const flashes = this.decode(field, this.arrivedFlashes()[field]!);
-      const found =
-        Array.isArray(flashes) && (flashes as [string, unknown][]).find(([other]) => other === key);
-      if (found) return found[1];
-    }
-    return undefined;
-  }
+  // ── against what is stored ─────────────────────────────────────────────────────────────────────────
 
-  reflash(): void {
-    this.keepFlashes = true;
-  }
-
-  /** Whether anybody looked at a value since all was saved. */
+  /** Whether something was set, or an object handed out, since all was saved. True as well before the first look. */
   get wasUsed(): boolean {
-    return this.uses !== this.comparedAt;
+    return this.unchecked || this.unsaved !== undefined;
   }
 
-  /** False only if nothing was looked at since all was saved, and no object is out that may change. */
+  /** False only if nothing can differ from what is stored: an object that is out may have been changed in place. */
   get mayDiffer(): boolean {
-    return this.uses !== this.comparedAt || this.holdsObjects;
+    if (this.wasUsed) return true;
+    for (const { value } of this.entries.values()) if (isObject(value)) return true;
+    return false;
   }
 
   /**
@@ -161,96 +173,57 @@ export class SessionValues {
    * @throws {SessionError} naming the key whose value cannot be encoded
    */
   collect(endFlashes: boolean): ValueChange | undefined {
-    this.collectedAt = this.uses;
     let change: ValueChange | undefined;
-    for (const [key, { value, stored, mayDiffer }] of this.entries) {
-      if (!mayDiffer) continue;
-      if (value === undefined) {
-        if (stored !== undefined) (change ??= { set: {}, remove: [] }).remove.push(key);
-        continue;
-      }
-      const text = this.encode(key, value);
-      if (text !== stored) (change ??= { set: {}, remove: [] }).set[key] = text;
+    for (const [key, entry] of this.entries) {
+      const text = this.textOf(key, entry);
+      if (text === entry.stored) continue;
+      change ??= { set: {}, remove: [] };
+      if (text === undefined) change.remove.push(key);
+      else change.set[key] = text;
     }
-    if (endFlashes && !this.keepFlashes) {
-      for (const field in this.arrivedFlashes()) {
-        if (Object.hasOwn(this.stored, field)) (change ??= { set: {}, remove: [] }).remove.push(field);
+    if (endFlashes && !this.someFlashes?.kept) {
+      for (const field of Object.keys(this.first)) {
+        if (!isFlashField(field) || !Object.hasOwn(this.stored, field)) continue;
+        (change ??= { set: {}, remove: [] }).remove.push(field);
       }
     }
-    if (!change) this.comparedAt = this.uses;
+    this.unchecked = false;
+    this.unsaved = change;
     return change;
   }
 
-  /** Takes note that a change is stored now. */
+  /** Takes note that a change is stored now: the very one that {@link collect} or a draft gave. */
   saved(change: ValueChange): void {
-    this.arrivedFlashes(); // before this request's own are among what is stored
-    this.comparedAt = this.collectedAt;
     this.base = this.stored;
     this.baseChange = change;
-    for (const key in change.set) this.noteStored(key, change.set[key]);
+    for (const key of Object.keys(change.set)) this.noteStored(key, change.set[key]);
     for (const key of change.remove) this.noteStored(key, undefined);
-  }
-
-  /** Goes on from what is stored now; what was not saved yet stays to be saved. */
-  rebase(stored: Encoded): void {
-    this.arrivedFlashes();
-    this.base = stored;
-    this.baseChange = undefined;
-    for (const [key, entry] of this.entries) {
-      const text = Object.hasOwn(stored, key) ? stored[key] : undefined;
-      if (entry.stored === text) continue;
-      // A value that this holder changed stays to be saved; one that was only read gives way to the newer one.
-      if (this.isChanged(key, entry)) entry.stored = text;
-      else this.entries.delete(key);
-    }
+    if (change === this.unsaved) this.unsaved = undefined;
   }
 
   /**
-   * The data as a plain object to change at will, and what comes of it: `settle` compares the object with
-   * what was stored when it was made, and `accept` makes the result what this holder sees.
+   * Goes on from what is stored now. A value that this holder changed stays to be saved; one that was only read gives
+   * way to the newer one.
    */
-  draft(): { data: Record<string, unknown>; settle(): ValueChange | undefined; accept(): void } {
-    const stored = this.stored;
-    const before = this.current(true);
-    const data = this.decodeAll(before);
-    // Not the draft's to lose: flashes, and what could not be decoded.
-    const kept = Object.entries(before).filter(([key]) => !Object.hasOwn(data, key));
-    let after: Record<string, string> = {};
-    return {
-      data,
-      settle: () => {
-        after = Object.fromEntries(kept);
-        for (const key of Object.keys(data)) {
-          if (data[key] === undefined) continue;
-          checkKey(key);
-          after[key] = this.encode(key, data[key]);
-        }
-        return difference(stored, after);
-      },
-      accept: () => {
-        for (const [key, entry] of this.entries) {
-          const now = entry.value === undefined ? undefined : this.encode(key, entry.value);
-          // What was set while the draft was out waits to be saved; what the draft changed gives way to it.
-          if (now === before[key] && now !== after[key]) this.entries.delete(key);
-        }
-      },
-    };
+  rebase(stored: Encoded): void {
+    this.base = stored;
+    this.baseChange = undefined;
+    for (const [key, entry] of this.entries) {
+      const text = textIn(stored, key);
+      if (text === entry.stored) continue;
+      if (this.textOf(key, entry) === entry.stored) this.entries.delete(key);
+      else entry.stored = text;
+    }
   }
 
-  /** Size of the data once `change` is stored: UTF-8 bytes of keys and values, or a quick upper bound if that is below `limit`. */
-  bytesWith(change: ValueChange, limit: number): number {
-    let length = 0;
-    for (const key in this.stored) length += key.length + this.stored[key]!.length;
-    for (const key in change.set) length += key.length + change.set[key]!.length;
-    if (length * 3 <= limit) return length * 3;
-    const after = this.with(change);
-    let bytes = 0;
-    for (const key in after) bytes += Buffer.byteLength(key) + Buffer.byteLength(after[key]!);
-    return bytes;
-  }
-
-  bytes(): number {
-    return this.bytesWith({ set: {}, remove: [] }, 0);
+  /** The data as a plain object to change, what is not saved yet included. */
+  draft(): Draft {
+    return new Draft(this.codec, this.stored, this.current(), (before, after) => {
+      for (const [key, entry] of this.entries) {
+        const text = this.textOf(key, entry);
+        if (text === textIn(before, key) && text !== textIn(after, key)) this.entries.delete(key);
+      }
+    });
   }
 
   /** All of it as it would be stored with `change`. */
@@ -258,7 +231,21 @@ export class SessionValues {
     return change ? changed(this.stored, change) : this.stored;
   }
 
-  /** What is stored. A change that was saved is worked in only when somebody looks again, which few requests do. */
+  /** Size of what is stored: UTF-8 bytes of keys and values. */
+  bytes(): number {
+    return bytesOf(this.stored);
+  }
+
+  /**
+   * Size once `change` is stored: UTF-8 bytes of keys and values. Where an upper bound that is cheaper to find is at
+   * most `limit`, it is the answer.
+   */
+  bytesWith(change: ValueChange, limit: number): number {
+    const bound = 3 * (lengthOf(this.stored) + lengthOf(change.set));
+    return bound <= limit ? bound : bytesOf(this.with(change));
+  }
+
+  /** What is stored. A change that was saved is worked in only when it is needed, which in few requests it is. */
   private get stored(): Encoded {
     if (this.baseChange) {
       this.base = changed(this.base, this.baseChange);
@@ -267,41 +254,28 @@ export class SessionValues {
     return this.base;
   }
 
-  private setKey(key: string, value: unknown): void {
-    checkKey(key);
-    checkValue(key, value);
-    this.write(key, value);
-  }
-
-  private read(key: string): Entry {
-    this.uses++;
+  private read(key: string): unknown {
     let entry = this.entries.get(key);
     if (!entry) {
-      const stored = Object.hasOwn(this.stored, key) ? this.stored[key] : undefined;
-      const value = stored === undefined ? undefined : this.decode(key, stored);
-      entry = { value, stored, mayDiffer: isObject(value) };
-      if (entry.mayDiffer) this.holdsObjects = true;
+      const stored = textIn(this.stored, key);
+      if (stored === undefined) return undefined;
+      entry = { value: this.codec.decode(key, stored), text: stored, stored };
       this.entries.set(key, entry);
     }
-    return entry;
+    if (isObject(entry.value)) this.unchecked = true;
+    return entry.value;
   }
 
   private write(key: string, value: unknown): void {
-    this.uses++;
-    if (isObject(value)) this.holdsObjects = true;
+    const text = value === undefined || isObject(value) ? undefined : this.codec.encode(key, value);
+    this.unchecked = true;
     const entry = this.entries.get(key);
     if (entry) {
       entry.value = value;
-      entry.mayDiffer = true;
+      entry.text = text;
     } else {
-      const stored = Object.hasOwn(this.stored, key) ? this.stored[key] : undefined;
-      this.entries.set(key, { value, stored, mayDiffer: true });
+      this.entries.set(key, { value, text, stored: textIn(this.stored, key) });
     }
-  }
-
-  private isChanged(key: string, { value, stored, mayDiffer }: Entry): boolean {
-    if (!mayDiffer) return false;
-    return value === undefined ? stored !== undefined : this.encode(key, value) !== stored;
   }
 
   private noteStored(key: string, text: string | undefined): void {
@@ -309,88 +283,19 @@ export class SessionValues {
     if (entry) entry.stored = text;
   }
 
-  /** All values encoded as they are now. */
-  private current(flashesToo = false): Record<string, string> {
-    const all: Record<string, string> = {};
-    for (const key in this.stored) all[key] = this.stored[key]!;
-    for (const [key, { value, mayDiffer }] of this.entries) {
-      if (!mayDiffer) continue;
-      if (value === undefined) delete all[key];
-      else all[key] = this.encode(key, value);
+  /** The value of a key encoded as it is now; undefined if it is removed. */
+  private textOf(key: string, { value, text }: Entry): string | undefined {
+    return isObject(value) ? this.codec.encode(key, value) : text;
+  }
+
+  /** All values encoded as they are now, flashes included. */
+  private current(): Encoded {
+    const all = { ...this.stored };
+    for (const [key, entry] of this.entries) {
+      const text = this.textOf(key, entry);
+      if (text === undefined) delete all[key];
+      else all[key] = text;
     }
-    if (!flashesToo) for (const key in all) if (key.startsWith(FLASH)) delete all[key];
     return all;
   }
-
-  private decodeAll(texts: Encoded): Record<string, unknown> {
-    const data: Record<string, unknown> = {};
-    for (const key in texts) {
-      if (key.startsWith(FLASH)) continue;
-      const value = this.decode(key, texts[key]!);
-      if (value !== undefined) data[key] = value;
-    }
-    return data;
-  }
-
-  private arrivedFlashes(): Encoded {
-    if (!this.arrived) {
-      this.arrived = NOTHING;
-      for (const key in this.stored) {
-        if (key.charCodeAt(0) !== 126 || !key.startsWith(FLASH)) continue;
-        this.arrived = { ...this.arrived, [key]: this.stored[key]! };
-      }
-    }
-    return this.arrived;
-  }
-
-  private encode(key: string, value: unknown): string {
-    let text: unknown;
-    try {
-      text = this.codec.encode(value);
-    } catch (cause) {
-      throw new SessionError(
-        `Session: the value of ${quote(key)} cannot be encoded: ${(cause as Error)?.message}`,
-        { cause },
-      );
-    }
-    if (typeof text === 'string') return text;
-    throw new SessionError(
-      `Session: the value of ${quote(key)} cannot be encoded: the codec gave no string.`,
-    );
-  }
-
-  private decode(key: string, text: string): unknown {
-    try {
-      return this.codec.decode(text);
-    } catch {
-      this.onCorrupt?.(key);
-      return undefined;
-    }
-  }
-}
-
-function checkKey(key: string): void {
-  if (key === '__proto__' || key.startsWith(FLASH))
-    throw new SessionError(`Session: ${quote(key)} cannot be a key.`);
-}
-
-function checkValue(path: string, value: unknown): void {
-  if (typeof value !== 'function' && typeof value !== 'symbol') return;
-  throw new SessionError(
-    `Session: the value of ${quote(path)} is a ${typeof value}, which cannot be stored.`,
-  );
-}
-
-function changed(stored: Encoded, { set, remove }: ValueChange): Encoded {
-  const after = { ...stored, ...set };
-  for (const key of remove) delete after[key];
-  return after;
-}
-
-function difference(before: Encoded, after: Encoded): ValueChange | undefined {
-  const change: ValueChange = { set: {}, remove: [] };
-  for (const key in after)
-    if (!Object.hasOwn(before, key) || before[key] !== after[key]) change.set[key] = after[key]!;
-  for (const key in before) if (!Object.hasOwn(after, key)) change.remove.push(key);
-  return change.remove.length > 0 || Object.keys(change.set).length > 0 ? change : undefined;
 }

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
+import { type Encoded, SessionValues } from '../../src/session/values.js';
 import { type AnySession, type Bench, kinds, loaded, open, visitor } from '../support/session-bench.js';
 
 describe.each(kinds)('flashes: %s', (kind) => {
@@ -163,4 +164,110 @@ describe.each(kinds)('flashes: %s', (kind) => {
       expect(Object.prototype).not.toHaveProperty('value');
     },
   );
+
+  it('undefined takes back what this request has flashed under the key, and nothing else', async () => {
+    session.flash('a', 1);
+    session.flash('b', 2);
+    session.flash('a', undefined);
+    session.flash('c', undefined);
+    await session.save();
+    const second = await next();
+    expect([second.flashed('a'), second.flashed('b'), second.flashed('c')]).toEqual([
+      undefined,
+      2,
+      undefined,
+    ]);
+    second.flash('d', 1);
+    second.flash('d', undefined);
+    second.reflash();
+    await second.save();
+    expect(Object.keys(bench.probe.peek(session.handle)!.data)).toHaveLength(2);
+  });
+});
+
+describe('flashes among the values', () => {
+  const json = { encode: JSON.stringify, decode: JSON.parse } as const;
+  const stored = (values: SessionValues) => values.with(values.collect(false));
+  const begin = (data: Encoded = {}) => new SessionValues(json, data);
+
+  it('the later of two requests counts, in whatever order the storage gives them', () => {
+    let data: Encoded = {};
+    for (let i = 1; i <= 12; i++) {
+      const values = begin(data);
+      values.flashes.flash('a', i);
+      data = stored(values);
+      const turned = Object.fromEntries(Object.entries(data).toReversed());
+      for (const each of [data, turned]) expect(begin(each).flashes.flashed('a')).toBe(i);
+    }
+  });
+
+  it('requests that run at once make fields of their own', () => {
+    const fields = new Set(
+      Array.from({ length: 50 }, () => {
+        const values = begin();
+        values.flashes.flash('a', 1);
+        return Object.keys(stored(values))[0];
+      }),
+    );
+    expect(fields.size).toBe(50);
+  });
+
+  it('only the fields that were there when the holder began end with it', () => {
+    const before = begin({ n: '1' });
+    before.flashes.flash('a', 1);
+    const first = stored(before);
+    const [field] = Object.keys(first).filter((key) => key !== 'n');
+    const values = begin(first);
+    values.flashes.flash('own', 1);
+    values.saved(values.collect(false)!);
+    const other = begin(values.with(undefined));
+    other.flashes.flash('late', 1);
+    values.rebase(stored(other));
+    expect(values.collect(false)).toBeUndefined();
+    expect(values.collect(true)).toEqual({ set: {}, remove: [field] });
+    expect(values.flashes.flashed('late')).toBeUndefined();
+    expect(values.flashes.flashed('a')).toBe(1);
+  });
+
+  it('all that was waiting ends, and what else changed is saved with it', () => {
+    const values = begin({ n: '1', '~flash:1:x': '[["a",1]]', '~flash:2:x': '[["b",1]]' });
+    values.set('n', 2);
+    expect(values.collect(true)).toEqual({ set: { n: '2' }, remove: ['~flash:1:x', '~flash:2:x'] });
+  });
+
+  it('data of the same form is no flash', () => {
+    const values = begin({ notes: '[["a",1]]' });
+    expect(values.flashes.flashed('a')).toBeUndefined();
+    expect(values.collect(true)).toBeUndefined();
+  });
+
+  it('those that another request has ended meanwhile are not ended again', () => {
+    const before = begin();
+    before.flashes.flash('a', 1);
+    const values = begin(stored(before));
+    values.rebase({});
+    expect(values.collect(true)).toBeUndefined();
+    expect(values.flashes.flashed('a')).toBe(1);
+  });
+
+  it('what this holder flashed and another has ended does not come back with the next flash', () => {
+    const values = begin();
+    values.flashes.flash('a', 1);
+    values.saved(values.collect(true)!);
+    values.rebase({});
+    values.flashes.flash('b', 2);
+    const next = begin(stored(values));
+    expect([next.flashes.flashed('a'), next.flashes.flashed('b')]).toEqual([undefined, 2]);
+  });
+
+  it.each(['{', '7', '{"a":1}'])('a field that holds %s flashes nothing, and ends like any', (text) => {
+    const values = begin({ '~flash:1:x': text });
+    expect(values.flashes.flashed('a')).toBeUndefined();
+    expect(values.collect(true)).toEqual({ set: {}, remove: ['~flash:1:x'] });
+  });
+
+  it('a field named as version 0.1 named it is read, before all others', () => {
+    const values = begin({ '~flash:1:x': '[["a",2],["c",2]]', '~flash:9abcdef0': '[["a",1],["b",1]]' });
+    expect(['a', 'b', 'c'].map((key) => values.flashes.flashed(key))).toEqual([2, 1, 2]);
+  });
 });

@@ -436,6 +436,15 @@ export class WaysController {
     raw.end();
   }
 
+  @Get('raw-nothing')
+  async rawNothing(@Session() session: AnySession, @Query() deed: Deed, @Res() response: any) {
+    await act(session, deed);
+    const raw = rawResponse(response);
+    raw.statusCode = 204;
+    raw.setHeader('Set-Cookie', OTHER);
+    raw.end();
+  }
+
   @Get('raw-hints')
   async rawHints(@Session() session: AnySession, @Query() deed: Deed, @Res() response: any) {
     await act(session, deed);
@@ -611,6 +620,7 @@ const ways: readonly Way[] = [
   { path: '/ways/raw-message', status: 207, body: 'hello' },
   { path: '/ways/raw-implicit', status: 207, body: 'hello', http2: true },
   { path: '/ways/raw-full-length', status: 200, body: 'hello', http2: true, measured: true },
+  { path: '/ways/raw-nothing', status: 204, body: '', http2: true },
   { path: '/ways/raw-hints', status: 200, body: 'hello', http2: true },
   { path: '/ways/raw-corked', status: 200, body: 'hello' },
   { path: '/ways/raw-flush', status: 200, body: 'hello', http2: true },

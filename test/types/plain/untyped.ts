@@ -1,5 +1,5 @@
 // Before an application declares SessionData, any key goes.
-import type { Session, SessionStore } from 'nest-sessions';
+import type { InitialSessionData, Session, SessionStore } from 'nest-sessions';
 
 declare const session: Session;
 declare const store: SessionStore;
@@ -13,3 +13,12 @@ void store.create({ data: { anything: true } });
 session.get(1);
 // @ts-expect-error -- a user is a string
 void session.login(42);
+
+// So in the data as a whole.
+const any: string = session.data.anything;
+session.data.other = [1];
+delete session.data.other;
+const plain: Record<string, unknown> = session.toJSON();
+void session.tap((data) => ++data.count);
+const initial: InitialSessionData = { anything: 1 };
+void [any, plain, initial];

@@ -1,0 +1,50 @@
+import { difference, type Encoded, type ValueChange } from './encoded.js';
+import { checkKey } from './keys.js';
+import type { ValueCodec } from './value-codec.js';
+
+/** The data as a plain object to change at will, and what comes of it. */
+export class Draft {
+  readonly data: Record<string, unknown>;
+  /** Not the draft's to lose: flashes, and what could not be decoded. */
+  private readonly kept: readonly string[];
+  private after: Encoded;
+
+  /**
+   * @param stored what is stored
+   * @param before the data as its holder sees it, with what is not saved yet
+   * @param accepted makes a holder that sees `before` see `after`
+   */
+  constructor(
+    private readonly codec: ValueCodec,
+    private readonly stored: Encoded,
+    private readonly before: Encoded,
+    private readonly accepted: (before: Encoded, after: Encoded) => void,
+  ) {
+    this.data = codec.decodeAll(before);
+    this.kept = Object.keys(before).filter((key) => !Object.hasOwn(this.data, key));
+    this.after = before;
+  }
+
+  /**
+   * Takes the object as it is now.
+   *
+   * @returns what differs from what was stored when the draft was made, or undefined
+   * @throws {SessionError} naming the key that cannot be stored
+   */
+  settle(): ValueChange | undefined {
+    const after: Record<string, string> = {};
+    for (const key of this.kept) after[key] = this.before[key]!;
+    for (const key of Object.keys(this.data)) {
+      if (this.data[key] === undefined) continue;
+      checkKey(key);
+      after[key] = this.codec.encode(key, this.data[key]);
+    }
+    this.after = after;
+    return difference(this.stored, after);
+  }
+
+  /** Makes what was settled what the holder sees; what the holder changed since the draft was made stays. */
+  accept(): void {
+    this.accepted(this.before, this.after);
+  }
+}
