@@ -9,7 +9,7 @@ import { save } from '../session/save.js';
 import { Session, stateOf } from '../session/session.js';
 import type { CreateSession, Sessions } from '../session/sessions.js';
 import type { SessionRecord } from '../storage/record.js';
-import { askOf, demandRequest, openIn } from './contexts.js';
+import { demandRequest, openIn } from './contexts.js';
 
 /** Anything that stands for a request: what Nest hands around, or the platform's request itself. */
 export type SessionTarget = ArgumentsHost | CookieRequest;
@@ -139,7 +139,7 @@ export class SessionStore<T extends object = DefaultSessionData>
     }
     const options = isOptions(second) ? second : third;
     const opened = isHost(target)
-      ? openIn(target, demandRequest(target), this.#exchanges, { ...askOf(target), ...options })
+      ? openIn(target, demandRequest(target), this.#exchanges, options)
       : this.#exchanges.open(target, isOptions(second) ? undefined : second, options);
     return (await opened).session as Session<U>;
   }
