@@ -125,7 +125,7 @@ export class Exchange implements Outgoing, StateExchange {
 
   /** Whether this request counts as use: whoever asks first decides, and later only an explicit yes changes a no. */
   count(touch: boolean | undefined): void {
-    if (touch !== true && this.used !== undefined) return;
+    if (this.used || (touch !== true && this.used !== undefined)) return;
     const { touchWhen } = this.module.settings;
     this.used = touch !== false && (touchWhen === undefined || touchWhen(this.request));
   }

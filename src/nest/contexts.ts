@@ -7,6 +7,8 @@ import { type AnyResponse, type CookieRequest, rawOf } from '../http/request.js'
 
 /** Metadata of a route or a controller: how it asks for the session. */
 export const ASK = Symbol('nest-sessions.ask');
+/** Where there is no route. */
+const NONE: Ask = Object.freeze({});
 
 /** A request as a context of Nest holds it. */
 export interface RequestInContext {
@@ -15,6 +17,8 @@ export interface RequestInContext {
   readonly response: AnyResponse | undefined;
   /** The context that a GraphQL driver made for one operation. */
   readonly operation?: object | undefined;
+  /** Whether a field of GraphQL asks, and not a query, a mutation or a route. */
+  readonly isField?: boolean;
 }
 
 /** What GraphQL drivers for Nest put into the context of an operation. */
@@ -48,7 +52,8 @@ export function requestIn(host: ArgumentsHost): RequestInContext | undefined {
       if (!request) return undefined;
       const { res, reply } = operation!;
       if (reply?.request && rawOf(reply.request) !== rawOf(request)) throw new SessionError(SHARED_CONTEXT);
-      return { request, response: res ?? reply, operation };
+      const info: { path?: { prev?: unknown } } | undefined = host.getArgs().at(-1);
+      return { request, response: res ?? reply, operation, isField: info?.path?.prev !== undefined };
     }
     default:
       return undefined;
@@ -75,17 +80,22 @@ export function whyNoRequest(host: ArgumentsHost): string {
 }
 
 /**
- * Opens the session of the request in a context, as its route asks.
+ * Opens the session of the request in a context, as its route asks: it is a use, though a guard for all routes looked
+ * before without being one. A field of GraphQL and an exception filter leave that to what was asked before.
  *
+ * @param asked overrides the route's word
  * @throws {SessionCrossOriginError} if the request may not open it (S61)
  */
 export function openIn(
   host: ArgumentsHost,
-  { request, response, operation }: RequestInContext,
+  { request, response, operation, isField }: RequestInContext,
   exchanges: Exchanges,
-  ask: Ask = askOf(host),
+  asked: Ask = NONE,
 ): Awaitable<Exchange> {
-  return refusing(operation, () => exchanges.open(request, response, ask, operation));
+  const route = askOf(host);
+  const touch = asked.touch ?? route.touch ?? (isField || route === NONE ? undefined : true);
+  const crossOrigin = asked.crossOrigin ?? route.crossOrigin;
+  return refusing(operation, () => exchanges.open(request, response, { touch, crossOrigin }, operation));
 }
 
 /** Runs a check of the origin. GraphQL tells clients what an error's message says, and there is nothing to tell. */
@@ -123,7 +133,6 @@ export function exchangesOf({ request, operation }: RequestInContext): Exchanges
 }
 
 const asks = new WeakMap<object, WeakMap<object, Ask>>();
-const NONE: Ask = Object.freeze({});
 
 /** How the route of a context asks for its session: the method's word before the controller's. */
 export function askOf(context: ArgumentsHost): Ask {
