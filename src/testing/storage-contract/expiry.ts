@@ -1,5 +1,15 @@
 import { runner } from '../runner.js';
-import { atOnce, given, newRecord, type StorageBench } from './storage-bench.js';
+import type { SessionChange } from '../../storage/session-storage.js';
+import {
+  atOnce,
+  expectCount,
+  expectUser,
+  given,
+  HOUR,
+  newRecord,
+  purge,
+  type StorageBench,
+} from './bench.js';
 
 const { describe, expect, it } = runner;
 
@@ -20,48 +30,53 @@ export function describeExpiry(bench: StorageBench): void {
     });
 
     it('answers for an expired session that was not purged as for none (S25, S27)', async () => {
-      const { handle, expiresAt } = await given(bench, { expiresAt: soon(), userId: 'ada' });
+      const { handle, proof, expiresAt } = await given(bench, { expiresAt: soon(), userId: 'ada' });
       await bench.clock.at(expiresAt, async () => {
         expect(await bench.storage.read(handle)).toBeUndefined();
-        expect(await bench.storage.byUser('ada')).toEqual([]);
+        await expectUser(bench, 'ada', []);
       });
-      const later = bench.clock.now() + 3_600_000;
-      expect(await bench.storage.update(handle, { expiresAt: later, touchedAt: 1 })).toBe('gone');
-      expect(await bench.storage.update(handle, { set: { visits: '2' }, expectedVersion: 1 })).toBe('gone');
-      expect(await bench.storage.update(handle, { userId: 'bob' })).toBe('gone');
+      const changes: SessionChange[] = [
+        { expiresAt: bench.clock.now() + HOUR, touchedAt: 1 },
+        { set: { visits: '2' }, expected: { proof, userId: 'ada' } },
+        { set: { visits: '2' }, expected: { userId: 'bob' } },
+        { userId: 'bob' },
+      ];
+      for (const change of changes) expect(await bench.storage.update(handle, change)).toBe('gone');
       expect(await bench.storage.read(handle)).toBeUndefined();
-      expect(await bench.storage.byUser('bob')).toEqual([]);
+      await expectUser(bench, 'bob', []);
       expect(await bench.storage.destroy(handle)).toBe(false);
+      expect(await bench.storage.destroy(handle, { userId: 'ada' })).toBe(false);
     });
 
     it('does not end the others with it', async () => {
       const { expiresAt } = await given(bench, { expiresAt: soon() });
-      const other = await given(bench, { expiresAt: expiresAt + 3_600_000 });
+      const other = await given(bench, { expiresAt: expiresAt + HOUR });
       await bench.clock.at(expiresAt, async () => {
         expect(await bench.storage.read(other.handle)).toEqual(other);
       });
     });
 
     it('gives the handle of an expired session to a new one, without anything of the old (S7, S25)', async () => {
-      const old = await given(bench, { expiresAt: soon(), userId: 'ada', ttl: 5_000, data: { old: '1' } });
+      const rest = { userId: 'ada', ttl: 5_000, client: '"old"', data: { old: '1' } };
+      const old = await given(bench, { expiresAt: soon(), ...rest });
       await bench.clock.at(old.expiresAt, async () => {
         expect(await bench.storage.read(old.handle)).toBeUndefined();
       });
       const next = newRecord(bench.clock, { handle: old.handle, data: { fresh: '1' } });
       expect(await bench.storage.create(next)).toBe(true);
       expect(await bench.storage.read(next.handle)).toEqual(next);
-      expect(await bench.storage.byUser('ada')).toEqual([]);
-      expect(await bench.storage.count()).toBe(1);
-      await bench.storage.purgeExpired(100);
+      await expectUser(bench, 'ada', []);
+      await expectCount(bench, 1);
+      await purge(bench);
       expect(await bench.storage.read(next.handle)).toEqual(next);
     });
 
     it('moves with a touch (S23)', async () => {
       const record = await given(bench, { expiresAt: soon() });
-      const touch = { touchedAt: record.touchedAt + 1, expiresAt: record.expiresAt + 3_600_000 };
+      const touch = { touchedAt: record.touchedAt + 1, expiresAt: record.expiresAt + HOUR };
       expect(await bench.storage.update(record.handle, touch)).toBe('ok');
       await bench.clock.at(record.expiresAt, async () => {
-        expect(await bench.storage.read(record.handle)).toEqual({ ...record, ...touch, version: 2 });
+        expect(await bench.storage.read(record.handle)).toEqual({ ...record, ...touch });
       });
     });
 
@@ -79,7 +94,7 @@ export function describeExpiry(bench: StorageBench): void {
       await bench.storage.update(handle, {
         set: { visits: '2' },
         touchedAt: bench.clock.now(),
-        ttl: 3_600_000,
+        ttl: HOUR,
       });
       await bench.clock.at(expiresAt, async () => {
         expect(await bench.storage.read(handle)).toBeUndefined();
@@ -91,10 +106,10 @@ export function describeExpiry(bench: StorageBench): void {
       await bench.clock.at(expiresAt, async () => {
         expect(await bench.storage.read(handle)).toBeUndefined();
       });
-      const touch = { expiresAt: expiresAt + 3_600_000 };
+      const touch = { expiresAt: expiresAt + HOUR };
       const [first, , last] = await atOnce<unknown>(
         () => bench.storage.update(handle, touch),
-        () => bench.storage.purgeExpired(10),
+        () => purge(bench),
         () => bench.storage.update(handle, touch),
       );
       expect([first, last]).toEqual(['gone', 'gone']);
@@ -105,8 +120,8 @@ export function describeExpiry(bench: StorageBench): void {
       const { expiresAt } = await given(bench, { expiresAt: soon() });
       await given(bench, { expiresAt });
       await bench.clock.at(expiresAt, async () => {
-        expect(await bench.storage.purgeExpired(10)).toBeLessThanOrEqual(10);
-        expect(await bench.storage.count()).toBe(0);
+        expect(await purge(bench, 10)).toBeLessThanOrEqual(10);
+        await expectCount(bench, 0);
       });
     });
   });

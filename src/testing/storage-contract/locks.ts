@@ -1,7 +1,7 @@
 import type { SessionLease, SessionStorage } from '../../storage/session-storage.js';
 import { runner } from '../runner.js';
-import { sleep } from './contract-clock.js';
-import { given, newHandle, times, type StorageBench } from './storage-bench.js';
+import { sleep } from './clock.js';
+import { expectCount, given, newHandle, newProof, times, type StorageBench } from './bench.js';
 
 const { beforeEach, describe, expect, it } = runner;
 
@@ -14,18 +14,19 @@ export function describeLocks(bench: StorageBench): void {
   describe('locks', () => {
     lockTests(bench, () => [bench.storage]);
 
-    it('are given first come, first served', async () => {
-      const handle = newHandle();
-      const order: number[] = [];
-      const first = await bench.storage.lock(handle, { wait: LONG, hold: LONG });
-      const waiters = times(5, async (i) => {
-        const lease = await bench.storage.lock(handle, { wait: LONG, hold: LONG });
-        order.push(i);
-        await lease.release();
-      });
-      await first.release();
-      await Promise.all(waiters);
-      expect(order).toEqual([0, 1, 2, 3, 4]);
+    it('are given first come, first served, whether or not there is a record', async () => {
+      for (const handle of [newHandle(), (await given(bench)).handle]) {
+        const order: number[] = [];
+        const first = await bench.storage.lock(handle, { wait: LONG, hold: LONG });
+        const waiters = times(5, async (i) => {
+          const lease = await bench.storage.lock(handle, { wait: LONG, hold: LONG });
+          order.push(i);
+          await lease.release();
+        });
+        await first.release();
+        await Promise.all(waiters);
+        expect(order).toEqual([0, 1, 2, 3, 4]);
+      }
     });
   });
 }
@@ -106,9 +107,9 @@ export function lockTests(bench: StorageBench, nodes: () => readonly SessionStor
 
   it('make no record', async () => {
     const lease = await lock(0, newHandle());
-    expect(await node(0).count()).toBe(0);
+    await expectCount(bench, 0, node(0));
     await lease.release();
-    expect(await node(1).count()).toBe(0);
+    await expectCount(bench, 0, node(1));
   });
 
   it('are refused when the wait is over, and not given afterwards (S54)', async () => {
@@ -140,13 +141,13 @@ export function lockTests(bench: StorageBench, nodes: () => readonly SessionStor
   });
 
   it('are not freed by a late holder, and it writes nothing any more (S27, S54)', async () => {
-    const { handle } = await given(bench, { data: { by: '"nobody"' } });
+    const record = await given(bench, { data: { by: '"nobody"' } });
+    const { handle } = record;
     const late = await lock(0, handle, { hold: BRIEF });
     const current = await lock(1, handle);
     await late.release();
-    expect(await node(0).update(handle, { set: { by: '"late"' }, lease: late.token })).toBe('conflict');
-    const found = await node(1).read(handle);
-    expect([found?.data.by, found?.version]).toEqual(['"nobody"', 1]);
+    expect(await node(0).update(handle, { set: { by: '"late"' }, lease: late.token })).toBe('lost');
+    expect(await node(1).read(handle)).toEqual(record);
     expect(await refusal(lock(0, handle, { wait: BRIEF }))).toBe('ERR_SESSION_LOCK');
     expect(await node(1).update(handle, { set: { by: '"current"' }, lease: current.token })).toBe('ok');
     expect((await node(0).read(handle))?.data.by).toBe('"current"');
@@ -154,23 +155,38 @@ export function lockTests(bench: StorageBench, nodes: () => readonly SessionStor
   });
 
   it('let nobody write under a lease that is released, made up, or of another session (S54)', async () => {
-    const { handle } = await given(bench);
+    const record = await given(bench);
+    const { handle } = record;
     const lease = await lock(0, handle);
     await lease.release();
     const elsewhere = await lock(0, newHandle());
+    const change = { set: { visits: '9' }, proof: newProof(), userId: 'eve', expiresAt: 1 };
     for (const token of [lease.token, elsewhere.token, 'made-up', '']) {
-      expect(await node(0).update(handle, { set: { visits: '9' }, lease: token })).toBe('conflict');
+      expect(await node(0).update(handle, { ...change, lease: token })).toBe('lost');
     }
-    expect((await node(0).read(handle))?.version).toBe(1);
+    expect(await node(0).read(handle)).toEqual(record);
     await elsewhere.release();
   });
 
-  it('fence a write that expects a version too: both must hold', async () => {
-    const { handle } = await given(bench);
+  it('fence a write that has expectations too: both must hold (S54, S57)', async () => {
+    const record = await given(bench, { userId: 'ada' });
+    const { handle, proof } = record;
     const lease = await lock(0, handle);
     const write = { set: { visits: '2' }, lease: lease.token };
-    expect(await node(0).update(handle, { ...write, expectedVersion: 2 })).toBe('conflict');
-    expect(await node(0).update(handle, { ...write, expectedVersion: 1 })).toBe('ok');
+    expect(await node(0).update(handle, { ...write, expected: { userId: 'bob' } })).toBe('conflict');
+    expect(await node(1).read(handle)).toEqual(record);
+    const met = { ...write, expected: { proof, userId: 'ada', ttl: null } };
+    expect(await node(0).update(handle, met)).toBe('ok');
     await lease.release();
+    expect(await node(0).update(handle, met)).toBe('lost');
+  });
+
+  it('fence a session that was created under them', async () => {
+    const handle = newHandle();
+    const lease = await lock(0, handle);
+    await given(bench, { handle });
+    expect(await node(0).update(handle, { set: { visits: '2' }, lease: lease.token })).toBe('ok');
+    await lease.release();
+    expect(await node(0).update(handle, { set: { visits: '3' }, lease: lease.token })).toBe('lost');
   });
 }

@@ -1,7 +1,7 @@
 import { runner } from '../runner.js';
 import { lockTests } from './locks.js';
 import { raceTests } from './races.js';
-import { given, newRecord, type StorageBench } from './storage-bench.js';
+import { expectCount, expectUser, given, newRecord, type StorageBench } from './bench.js';
 
 const { describe, expect, it } = runner;
 
@@ -16,10 +16,10 @@ export function describeNodes(bench: StorageBench): void {
       expect(await bench.second.create(newRecord(bench.clock, { handle: record.handle }))).toBe(false);
       expect(await bench.second.update(record.handle, { set: { visits: '2' } })).toBe('ok');
       expect((await bench.storage.read(record.handle))?.data.visits).toBe('2');
-      expect(await bench.second.count()).toBe(1);
+      await expectCount(bench, 1, bench.second);
       expect(await bench.storage.destroy(record.handle)).toBe(true);
       expect(await bench.second.read(record.handle)).toBeUndefined();
-      expect(await bench.second.byUser('ada')).toEqual([]);
+      await expectUser(bench, 'ada', [], bench.second);
       expect(await bench.second.update(record.handle, { set: { visits: '3' } })).toBe('gone');
     });
   });

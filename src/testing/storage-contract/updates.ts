@@ -1,18 +1,31 @@
+import type { SessionChange } from '../../storage/session-storage.js';
 import { runner } from '../runner.js';
-import { frozen, given, pairsOf, type StorageBench } from './storage-bench.js';
+import {
+  expectCount,
+  expectUser,
+  frozen,
+  given,
+  HOUR,
+  newProof,
+  pairsOf,
+  type StorageBench,
+} from './bench.js';
 
 const { describe, expect, it } = runner;
 
 export function describeUpdates(bench: StorageBench): void {
   const read = (handle: string) => bench.storage.read(handle);
+  const update = (handle: string, change: SessionChange) => bench.storage.update(handle, frozen(change));
+  /** A session that has every field there is. */
+  const whole = () =>
+    given(bench, { userId: 'ada', ttl: 9_000, authenticatedAt: 1_234_567_890_123, client: '"phone"' });
 
   describe('updates', () => {
-    it('sets and removes the keys they name, and no others', async () => {
-      const record = await given(bench, { data: { kept: '1', changed: '1', removed: '1' } });
-      const change = frozen({ set: { changed: '2', added: '"new"' }, remove: ['removed', 'neverThere'] });
-      expect(await bench.storage.update(record.handle, change)).toBe('ok');
-      const found = await read(record.handle);
-      expect(pairsOf(found?.data)).toEqual([
+    it('set and remove the keys they name, and no others', async () => {
+      const { handle } = await given(bench, { data: { kept: '1', changed: '1', removed: '1' } });
+      const change = { set: { changed: '2', added: '"new"' }, remove: ['removed', 'neverThere'] };
+      expect(await update(handle, change)).toBe('ok');
+      expect(pairsOf((await read(handle))?.data)).toEqual([
         ['added', '"new"'],
         ['changed', '2'],
         ['kept', '1'],
@@ -20,44 +33,78 @@ export function describeUpdates(bench: StorageBench): void {
     });
 
     it('can remove every key, and set keys again', async () => {
-      const record = await given(bench, { data: { a: '1', b: '2' } });
-      await bench.storage.update(record.handle, frozen({ remove: ['a', 'b'] }));
-      expect(pairsOf((await read(record.handle))?.data)).toEqual([]);
-      await bench.storage.update(record.handle, frozen({ set: { a: '3' } }));
-      expect(pairsOf((await read(record.handle))?.data)).toEqual([['a', '3']]);
+      const { handle } = await given(bench, { data: { a: '1', b: '2' } });
+      expect(await update(handle, { remove: ['a', 'b'] })).toBe('ok');
+      expect(pairsOf((await read(handle))?.data)).toEqual([]);
+      expect(await update(handle, { set: { a: '3' } })).toBe('ok');
+      expect(pairsOf((await read(handle))?.data)).toEqual([['a', '3']]);
     });
 
     it('change each field they name, and no others', async () => {
       const changes = [
-        { proof: 'another-proof-another-proof-another-proof-4' },
+        { proof: newProof() },
         { userId: 'bob' },
         { authenticatedAt: bench.clock.now() + 1 },
         { touchedAt: bench.clock.now() + 2 },
-        { expiresAt: bench.clock.now() + 7_200_003 },
+        { expiresAt: bench.clock.now() + 2 * HOUR + 3 },
         { ttl: 4_004 },
+        { client: '{"userAgent":"laptop"}' },
       ];
       for (const change of changes) {
-        const record = await given(bench, { userId: 'ada', ttl: 9_000, authenticatedAt: 1_234_567_890_123 });
-        expect(await bench.storage.update(record.handle, frozen(change))).toBe('ok');
-        expect(await read(record.handle)).toEqual({ ...record, ...change, version: 2 });
+        const record = await whole();
+        expect(await update(record.handle, change)).toBe('ok');
+        expect(await read(record.handle)).toEqual({ ...record, ...change });
       }
     });
 
-    it('give a session what it never had', async () => {
-      const record = await given(bench, { data: {} });
-      const login = { userId: 'ada', ttl: 5_000, authenticatedAt: bench.clock.now() };
-      await bench.storage.update(record.handle, frozen({ ...login, set: { role: '"admin"' } }));
+    it('remove each field they name as null, and no others', async () => {
+      for (const field of ['userId', 'authenticatedAt', 'ttl', 'client'] as const) {
+        const record = await whole();
+        expect(await update(record.handle, { [field]: null })).toBe('ok');
+        expect(await read(record.handle)).toEqual({ ...record, [field]: undefined });
+      }
+    });
+
+    it('remove what was not there without an error', async () => {
+      const record = await given(bench);
+      expect(
+        await update(record.handle, { userId: null, authenticatedAt: null, ttl: null, client: null }),
+      ).toBe('ok');
+      expect(await read(record.handle)).toEqual(record);
+    });
+
+    it('take all of a login and everything with it at once, and all of a logout that keeps the session', async () => {
+      const record = await given(bench, { data: { cart: '[]', old: '1' } });
+      const login = {
+        proof: newProof(),
+        userId: 'ada',
+        ttl: 5_000,
+        authenticatedAt: bench.clock.now(),
+        touchedAt: bench.clock.now() + 1,
+        expiresAt: bench.clock.now() + 2 * HOUR,
+        client: '"laptop"',
+      };
+      expect(await update(record.handle, { ...login, set: { role: '"admin"' }, remove: ['old'] })).toBe('ok');
+      const after = { ...record, ...login, data: { cart: '[]', role: '"admin"' } };
+      expect(await read(record.handle)).toEqual(after);
+      await expectUser(bench, 'ada', [record]);
+
+      const logout = { proof: newProof(), userId: null, authenticatedAt: null, ttl: null, client: null };
+      expect(await update(record.handle, { ...logout, remove: ['role'] })).toBe('ok');
+      const { proof, touchedAt, expiresAt } = { ...login, proof: logout.proof };
       expect(await read(record.handle)).toEqual({
         ...record,
-        ...login,
-        version: 2,
-        data: { role: '"admin"' },
+        proof,
+        touchedAt,
+        expiresAt,
+        data: { cart: '[]' },
       });
+      await expectUser(bench, 'ada', []);
     });
 
     it('leave alone what is named as undefined', async () => {
-      const record = await given(bench, { userId: 'ada', ttl: 9_000, authenticatedAt: 1_234_567_890_123 });
-      const change = frozen({
+      const record = await whole();
+      const change = {
         set: undefined,
         remove: undefined,
         proof: undefined,
@@ -66,80 +113,50 @@ export function describeUpdates(bench: StorageBench): void {
         touchedAt: undefined,
         expiresAt: undefined,
         ttl: undefined,
-        expectedVersion: undefined,
+        client: undefined,
+        expected: undefined,
         lease: undefined,
-      });
-      expect(await bench.storage.update(record.handle, change)).toBe('ok');
-      expect(await read(record.handle)).toEqual({ ...record, version: 2 });
-      expect((await bench.storage.byUser('ada')).length).toBe(1);
+      };
+      expect(await update(record.handle, change)).toBe('ok');
+      expect(await read(record.handle)).toEqual(record);
+      await expectUser(bench, 'ada', [record]);
     });
 
-    it('add one to the version each, also when they name nothing', async () => {
-      const record = await given(bench);
-      await bench.storage.update(record.handle, {});
-      await bench.storage.update(record.handle, { touchedAt: record.touchedAt + 1 });
-      await bench.storage.update(record.handle, { set: {}, remove: [] });
-      expect(await read(record.handle)).toEqual({
-        ...record,
-        touchedAt: record.touchedAt + 1,
-        version: 4,
-      });
+    it('that name nothing, or what is so already, change nothing and are ok', async () => {
+      const record = await whole();
+      const { proof, userId, ttl, touchedAt, data } = record;
+      const changes = [{}, { set: {}, remove: [] }, { proof, userId, ttl, touchedAt, set: data }];
+      for (const change of changes) expect(await update(record.handle, change)).toBe('ok');
+      expect(await read(record.handle)).toEqual(record);
+      await expectUser(bench, 'ada', [record]);
     });
 
     it('change no other session', async () => {
       const record = await given(bench);
       const other = await given(bench);
-      await bench.storage.update(record.handle, { set: { visits: '2' }, userId: 'ada' });
+      await update(record.handle, { set: { visits: '2' }, userId: 'ada' });
       expect(await read(other.handle)).toEqual(other);
-    });
-
-    it('are made under the expected version, and answered with a conflict under any other', async () => {
-      const record = await given(bench);
-      const next = frozen({ set: { visits: '2' }, expectedVersion: 1 });
-      expect(await bench.storage.update(record.handle, next)).toBe('ok');
-      expect(await bench.storage.update(record.handle, next)).toBe('conflict');
-      expect(await bench.storage.update(record.handle, { expectedVersion: 3 })).toBe('conflict');
-      expect(await bench.storage.update(record.handle, { expectedVersion: 0 })).toBe('conflict');
-      expect(await bench.storage.update(record.handle, { expectedVersion: 2 })).toBe('ok');
-    });
-
-    it('change nothing at all in a conflict', async () => {
-      const record = await given(bench, { userId: 'ada' });
-      const change = frozen({
-        set: { visits: '9', added: '9' },
-        remove: ['visits'],
-        proof: 'another-proof-another-proof-another-proof-4',
-        userId: 'bob',
-        authenticatedAt: 9,
-        touchedAt: 9,
-        expiresAt: record.expiresAt + 9,
-        ttl: 9,
-        expectedVersion: 2,
-      });
-      expect(await bench.storage.update(record.handle, change)).toBe('conflict');
-      expect(await read(record.handle)).toEqual(record);
-      expect(await bench.storage.byUser('bob')).toEqual([]);
     });
 
     it('of a destroyed session are gone, whatever they expect, and bring nothing back (S27)', async () => {
       const record = await given(bench, { userId: 'ada' });
       await bench.storage.destroy(record.handle);
-      const expiresAt = record.expiresAt + 1;
-      const changes = [
+      const changes: SessionChange[] = [
         { set: { visits: '2' } },
         { remove: ['visits'] },
-        { expiresAt, touchedAt: 1 },
+        { expiresAt: record.expiresAt + 1, touchedAt: 1 },
         { userId: 'ada' },
         { proof: record.proof },
-        { expectedVersion: 1, set: { visits: '2' } },
+        { expected: { proof: record.proof }, set: { visits: '2' } },
+        { expected: { proof: newProof(), userId: 'bob' }, set: { visits: '2' } },
+        { expected: { userId: null, ttl: null }, set: { visits: '2' } },
+        { lease: 'made-up', set: { visits: '2' } },
         {},
       ];
-      for (const change of changes) {
-        expect(await bench.storage.update(record.handle, frozen(change))).toBe('gone');
-      }
+      for (const change of changes) expect(await update(record.handle, change)).toBe('gone');
       expect(await read(record.handle)).toBeUndefined();
-      expect(await bench.storage.byUser('ada')).toEqual([]);
-      expect(await bench.storage.count()).toBe(0);
+      await expectUser(bench, 'ada', []);
+      await expectCount(bench, 0);
     });
   });
 }

@@ -1,8 +1,9 @@
 import { runner } from '../runner.js';
-import { given, pairsOf, times, type StorageBench } from './storage-bench.js';
+import { given, pairsOf, times, type StorageBench } from './bench.js';
 
 const { describe, expect, it } = runner;
 
+/** Well-formed text, as the library refuses other keys. */
 const ODD_KEYS = [
   '__proto__',
   'constructor',
@@ -16,21 +17,30 @@ const ODD_KEYS = [
   '-1',
   'key',
   'Key',
+  'KEY',
+  'key ',
+  'key  ',
+  ' key',
+  'key\t',
   'kéy',
+  'ke\u0301y',
   'a.b.c',
   'a[0]',
   '$where',
   'data:1{2}',
+  '"quoted"',
   `'"; DROP TABLE sessions; --`,
+  '$.a',
   '日本語',
   '👩‍💻',
+  '👩',
   '\u0000',
   'a\u0001b\u001fc\u007f\u2028',
   'line\nbreak\r\n\ttab',
   'k'.repeat(1_000),
 ];
 
-/** Besides JSON texts, what another codec might write. */
+/** Besides JSON texts, what another codec might write: any well-formed text, NUL included. */
 const ODD_VALUES = [
   '',
   '""',
@@ -39,6 +49,10 @@ const ODD_VALUES = [
   '0',
   '1e400',
   ' ',
+  '1 ',
+  '\u0000',
+  'a\u0000b\u0000',
+  '\u0001\u001f\u007f',
   '"\\u0000\\ud800\\u2028"',
   '"日本語 👩‍💻 \u2028"',
   '{\n\t"pretty": true\r\n}',
@@ -46,12 +60,13 @@ const ODD_VALUES = [
   `'"; DROP TABLE sessions; --`,
   '\\',
   '%s %d $1 {0}',
-  `"${'x'.repeat(50_000)}"`,
-  `"${'字'.repeat(10_000)}"`,
+  'x'.repeat(65_536),
+  '字'.repeat(21_845),
+  '\u0000'.repeat(10_000),
 ];
 
-/** Data that is unlike what most sessions hold. */
-export function describeOddities(bench: StorageBench): void {
+/** Data, and that which is unlike what most sessions hold. */
+export function describeData(bench: StorageBench): void {
   /** Plain assignment would set the prototype of the object instead of the key `__proto__`. */
   const dataOf = (pairs: (readonly [string, string])[]) => Object.fromEntries(pairs);
 
@@ -64,29 +79,16 @@ export function describeOddities(bench: StorageBench): void {
     });
 
     it('can have any one of those keys alone, set, changed and removed (S48)', async () => {
+      const other = ['other', '1'] as const;
       for (const key of ODD_KEYS) {
-        const { handle } = await given(bench, { data: { other: '1' } });
-        const after = async () => pairsOf((await bench.storage.read(handle))?.data);
-        await bench.storage.update(handle, { set: dataOf([[key, '"first"']]) });
-        expect(await after()).toEqual(
-          pairsOf(
-            dataOf([
-              ['other', '1'],
-              [key, '"first"'],
-            ]),
-          ),
-        );
-        await bench.storage.update(handle, { set: dataOf([[key, '"second"']]) });
-        expect(await after()).toEqual(
-          pairsOf(
-            dataOf([
-              ['other', '1'],
-              [key, '"second"'],
-            ]),
-          ),
-        );
+        const { handle } = await given(bench, { data: dataOf([other]) });
+        const found = async () => pairsOf((await bench.storage.read(handle))?.data);
+        for (const value of ['"first"', '"second"']) {
+          await bench.storage.update(handle, { set: dataOf([[key, value]]) });
+          expect(await found()).toEqual(pairsOf(dataOf([other, [key, value]])));
+        }
         await bench.storage.update(handle, { remove: [key] });
-        expect(await after()).toEqual([['other', '1']]);
+        expect(await found()).toEqual([other]);
       }
     });
 
@@ -101,6 +103,16 @@ export function describeOddities(bench: StorageBench): void {
       expect(Object.hasOwn(data, 'toString')).toBe(false);
       expect(data['polluted']).toBeUndefined();
       expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
+    });
+
+    it('loses none of those keys but the one that is removed (S48)', async () => {
+      const all = ODD_KEYS.map((key, i) => [key, `"${i}"`] as const);
+      for (const key of ['__proto__', 'key', 'key ', '', '\u0000']) {
+        const { handle } = await given(bench, { data: dataOf(all) });
+        await bench.storage.update(handle, { remove: [key] });
+        const left = all.filter(([each]) => each !== key);
+        expect(pairsOf((await bench.storage.read(handle))?.data)).toEqual(pairsOf(dataOf(left)));
+      }
     });
 
     it('does not remove what only looks like a key', async () => {
@@ -126,13 +138,21 @@ export function describeOddities(bench: StorageBench): void {
       const record = await given(bench, { data: {} });
       const data = dataOf(times(100, (i) => [`key${i}`, `"${String(i).repeat(250)}"`]));
       await bench.storage.update(record.handle, { set: data });
-      expect(await bench.storage.read(record.handle)).toEqual({ ...record, version: 2, data });
+      expect(await bench.storage.read(record.handle)).toEqual({ ...record, data });
       await bench.storage.update(record.handle, { set: { key50: '"changed"' } });
       const changed = { ...data, key50: '"changed"' };
-      expect(await bench.storage.read(record.handle)).toEqual({ ...record, version: 3, data: changed });
+      expect(await bench.storage.read(record.handle)).toEqual({ ...record, data: changed });
       await bench.storage.update(record.handle, { remove: Object.keys(data).slice(1) });
       const left = { key0: data['key0'] };
-      expect(await bench.storage.read(record.handle)).toEqual({ ...record, version: 4, data: left });
+      expect(await bench.storage.read(record.handle)).toEqual({ ...record, data: left });
+    });
+
+    it('can be as big as a session may be, and be changed then', async () => {
+      const record = await given(bench, { data: { big: 'x'.repeat(65_536) } });
+      expect(await bench.storage.read(record.handle)).toEqual(record);
+      await bench.storage.update(record.handle, { set: { big: 'y'.repeat(65_536), small: '1' } });
+      const data = { big: 'y'.repeat(65_536), small: '1' };
+      expect(await bench.storage.read(record.handle)).toEqual({ ...record, data });
     });
 
     it('of sessions with other keys stays apart', async () => {

@@ -2,9 +2,13 @@ import { randomBytes } from 'node:crypto';
 import type { SessionChange, SessionStorage } from '../../storage/session-storage.js';
 import type { SessionRecord } from '../../storage/record.js';
 import { runner } from '../runner.js';
-import type { ContractClock } from './contract-clock.js';
+import type { ContractClock } from './clock.js';
 
-const HOUR = 3_600_000;
+export const HOUR = 3_600_000;
+
+/** The methods that a storage may lack. */
+export const OPTIONAL = ['purgeExpired', 'count', 'byUser', 'alive', 'list', 'ping'] as const;
+export type OptionalMember = (typeof OPTIONAL)[number];
 
 /** What a test works with; new for each test. */
 export interface StorageBench {
@@ -12,10 +16,59 @@ export interface StorageBench {
   storage: SessionStorage;
   /** Another node on the same records, where the storage has such. */
   second: SessionStorage;
+  /** What the storage says it lacks. */
+  readonly without: readonly OptionalMember[];
+}
+
+/**
+ * An optional method of a storage.
+ *
+ * @throws {Error} when it is missing, and nobody said so
+ */
+export function memberOf<K extends OptionalMember>(
+  storage: SessionStorage,
+  name: K,
+): NonNullable<SessionStorage[K]> {
+  const member: unknown = storage[name];
+  if (typeof member === 'function') return member.bind(storage) as NonNullable<SessionStorage[K]>;
+  throw new Error(
+    `${storage.constructor.name} has no ${name}(). ` +
+      `Write it, or tell the suite that it is missing: describeSessionStorage(…, { without: ['${name}'] }).`,
+  );
+}
+
+/** The user has these sessions and no others. Passes where the storage says that it cannot tell. */
+export async function expectUser(
+  bench: StorageBench,
+  userId: string,
+  sessions: readonly { readonly handle: string }[],
+  storage = bench.storage,
+): Promise<void> {
+  if (bench.without.includes('byUser')) return;
+  runner.expect(handlesOf(await memberOf(storage, 'byUser')(userId))).toEqual(handlesOf(sessions));
+}
+
+/** There are so many records. Passes where the storage says that it cannot tell. */
+export async function expectCount(
+  bench: StorageBench,
+  count: number,
+  storage = bench.storage,
+): Promise<void> {
+  if (bench.without.includes('count')) return;
+  runner.expect(await memberOf(storage, 'count')()).toBe(count);
+}
+
+/** Removes what has expired, where that is the library's to do. */
+export async function purge(bench: StorageBench, limit = 100): Promise<number> {
+  return bench.without.includes('purgeExpired') ? 0 : memberOf(bench.storage, 'purgeExpired')(limit);
 }
 
 export function newHandle(): string {
   return randomBytes(16).toString('base64url');
+}
+
+export function newProof(): string {
+  return randomBytes(32).toString('base64url');
 }
 
 /** A session that lasts an hour. Frozen all through: a storage that changes what it was given throws. */
@@ -23,8 +76,7 @@ export function newRecord(clock: ContractClock, fields: Partial<SessionRecord> =
   const now = clock.now();
   return Object.freeze({
     handle: newHandle(),
-    proof: randomBytes(32).toString('base64url'),
-    version: 1,
+    proof: newProof(),
     createdAt: now,
     touchedAt: now,
     expiresAt: now + HOUR,
@@ -45,6 +97,7 @@ export function frozen(change: SessionChange): SessionChange {
     ...change,
     ...(change.set && { set: Object.freeze(change.set) }),
     ...(change.remove && { remove: Object.freeze([...change.remove]) }),
+    ...(change.expected && { expected: Object.freeze(change.expected) }),
   });
 }
 
@@ -71,7 +124,7 @@ export function tally(answers: readonly unknown[]): Record<string, number> {
   return counts;
 }
 
-export function handlesOf(records: readonly SessionRecord[]): string[] {
+export function handlesOf(records: readonly { readonly handle: string }[]): string[] {
   return records.map((record) => record.handle).toSorted();
 }
 
