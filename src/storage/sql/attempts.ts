@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Awaitable, isThenable } from '../../awaitable.js';
 import type { Dialect, SqlError } from './dialects/dialect.js';
-import type { Result, Run, SqlPort, Statement, Value } from './port.js';
+import type { Result, SqlPort, Statement, Value } from './port.js';
 import { compile, valuesFor } from './statements.js';
 
 /** Milliseconds before a second attempt, twice as much before each further one, and at most this much. */
@@ -53,7 +53,10 @@ export class Attempts {
    * Runs `work` on one connection between `begin` and a commit; all of it again if the database undid it. Without
    * `begin` there is no transaction.
    */
-  async transaction<T>(begin: readonly Statement[] | undefined, work: (step: Step) => Awaitable<T>): Promise<T> {
+  async transaction<T>(
+    begin: readonly Statement[] | undefined,
+    work: (step: Step) => Awaitable<T>,
+  ): Promise<T> {
     const { port } = this;
     if (!begin || !port.pinned) return work((statement, values) => this.run(statement, values, this.patient));
     const started = performance.now();
@@ -72,7 +75,9 @@ export class Attempts {
           throw error;
         }
       }, left);
-    return attempt(this.patient).catch((error: SqlError) => this.again(error, attempt, started, this.patient));
+    return attempt(this.patient).catch((error: SqlError) =>
+      this.again(error, attempt, started, this.patient),
+    );
   }
 
   private async again<T>(
@@ -82,7 +87,11 @@ export class Attempts {
     timeout: number,
   ): Promise<T> {
     let error = failure;
-    for (let pause = FIRST_PAUSE; this.dialect.isTransient(error); pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+    for (
+      let pause = FIRST_PAUSE;
+      this.dialect.isTransient(error);
+      pause = Math.min(pause * 2, LONGEST_PAUSE)
+    ) {
       await sleep(pause * (0.5 + Math.random()));
       const left = timeout - (performance.now() - started);
       if (left <= 0) break;

@@ -15,12 +15,7 @@ import type { SqlPort } from './port.js';
 
 /** What an application has: a pool, a SQLite database, or a Kysely or TypeORM on one. */
 export type SqlDatabase =
-  | PgPool
-  | MysqlPool
-  | MysqlPromisePool
-  | SqliteDatabase
-  | KyselyInstance
-  | TypeormDataSource;
+  PgPool | MysqlPool | MysqlPromisePool | SqliteDatabase | KyselyInstance | TypeormDataSource;
 
 /** @throws {SessionOptionsError} when it is none of these */
 export function portOf(database: SqlDatabase, prepare: boolean): SqlPort {

@@ -6,8 +6,8 @@ import type { SessionChange } from '../session-storage.js';
  * nothing. PostgreSQL's JSON takes no NUL and no lone surrogate: in values, they and the mark below are written
  * as the mark and four hexadecimal digits. Keys have nothing at all that a database may read in its own way.
  */
-const MARK = '\u001a';
-const PLAIN_KEY = /^[ !#-[\]-}]+$/;
+const MARK = '\x7f';
+const PLAIN_KEY = /^(?!-)[ !#-[\]-}]+$/;
 
 type Data = Readonly<Record<string, string>>;
 
@@ -18,16 +18,16 @@ export function encodeData(data: Data): string {
 }
 
 /** What a merge patch (RFC 7396) makes of the column: `null` removes. Undefined if nothing changes. */
-export function encodePatch(set: SessionChange['set'], remove: SessionChange['remove']): string | null {
+export function encodePatch(set: SessionChange['set'], remove: readonly string[]): string | null {
   let patch = '';
   if (set) for (const key of Object.keys(set)) patch += `,"${encodeKey(key)}":${encodeText(set[key])}`;
-  if (remove) for (const key of remove) patch += `,"${encodeKey(key)}":null`;
+  for (const key of remove) patch += `,"${encodeKey(key)}":null`;
   return patch === '' ? null : `{${patch.slice(1)}}`;
 }
 
 /** One text as a JSON string. */
 export function encodeText(text: string): string {
-  const json = JSON.stringify(/[\0\u001a]/.test(text) || !isWellFormed(text) ? marked(text) : text);
+  const json = JSON.stringify(/[\0\x7f]/.test(text) || !isWellFormed(text) ? marked(text) : text);
   return /[^\0-\x7f]/.test(json) ? json.replace(/[^\0-\x7f]/g, escaped) : json;
 }
 
@@ -56,20 +56,26 @@ function checkText(value: unknown): string {
   throw new Error('no text');
 }
 
-/** A key without control characters, quotes, backslashes or anything beyond ASCII; the empty one is `~`. */
-function encodeKey(key: string): string {
+/**
+ * A key without control characters, quotes, backslashes or anything beyond ASCII; the empty one is `~`. A hyphen in
+ * front is nothing that MariaDB takes in a path.
+ */
+export function encodeKey(key: string): string {
   if (PLAIN_KEY.test(key)) return key;
-  return key === '' ? '~' : key.replace(/[^ !#-[\]-}]/g, (char) => `~${hex(char)}`);
+  return key === '' ? '~' : key.replace(/^-|[^ !#-[\]-}]/g, (char) => `~${hex(char)}`);
 }
 
-const decodeKey = (key: string): string => key.replace(/~(?:([0-9a-f]{4})|$)/g, (_, digits) => charOf(digits));
+const decodeKey = (key: string): string =>
+  key.replace(/~(?:([0-9a-f]{4})|$)/g, (_, digits) => charOf(digits));
 
 const marked = (text: string): string =>
-  text.replace(/[\0\u001a]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, (char) => MARK + hex(char));
+  text.replace(
+    /[\0\x7f]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g,
+    (char) => MARK + hex(char),
+  );
 
 const unmarked = (text: string): string =>
-  // oxlint-disable-next-line no-control-regex
-  text.includes(MARK) ? text.replace(/\u001a([0-9a-f]{4})/g, (_, digits) => charOf(digits)) : text;
+  text.includes(MARK) ? text.replace(/\x7f([0-9a-f]{4})/g, (_, digits) => charOf(digits)) : text;
 
 const hex = (char: string): string => char.charCodeAt(0).toString(16).padStart(4, '0');
 const charOf = (digits: string | undefined): string =>

@@ -4,7 +4,7 @@ import { LockNotFreeError } from '../../errors.js';
 import { LocalLocks } from '../local-locks.js';
 import type { LockOptions, SessionLease } from '../session-storage.js';
 import type { Attempts } from './attempts.js';
-import type { Dialect } from './dialects/dialect.js';
+import type { Statements } from './statements.js';
 
 /** Milliseconds between two questions whether a lease is free: at first, and at most. */
 const FIRST_PAUSE = 3;
@@ -16,60 +16,113 @@ const LET_OTHERS = 2 * LONGEST_PAUSE;
 
 /**
  * Exclusive holds on sessions over all processes: a row each, with the holder's token and the end of its time. No
- * connection is held meanwhile. Within this process the waiters stand in a local line, so that one of them asks the
- * database, at times that chance has a part in.
+ * connection is held meanwhile. Within this process the waiters stand in a local line, so that only the first of
+ * them asks the database, at times in which chance has a part.
  */
 export class SqlLeases {
   private readonly node = randomBytes(12).toString('base64url');
   private readonly local = new LocalLocks();
-  /** How many holds of this process there were in a row, of each session with waiters here. */
-  private readonly rows = new Map<string, number>();
-  private readonly waiting = new Map<string, number>();
+  private readonly lines = new Map<string, Line>();
   private lastToken = 0;
 
   constructor(
     private readonly attempts: Attempts,
-    private readonly dialect: Dialect,
+    private readonly statements: Statements,
     private readonly now: () => number,
   ) {}
 
   /** @throws {LockNotFreeError} when the wait is over */
   async acquire(handle: string, { wait, hold }: LockOptions): Promise<SessionLease> {
     const deadline = performance.now() + wait;
-    this.count(handle, 1);
-    let place: SessionLease;
+    const line = this.enter(handle);
+    let place: SessionLease | undefined;
+    const leave = () => {
+      this.exit(handle, line);
+      void place?.release();
+    };
+    const token = `${this.node}.${++this.lastToken}`;
     try {
       // Longer than the lease can last; it ends with the lease.
       place = await this.local.acquire(handle, { wait, hold: wait + hold });
-    } finally {
-      this.count(handle, -1);
-    }
-    const token = `${this.node}.${++this.lastToken}`;
-    try {
-      await this.take(handle, token, hold, deadline, wait);
+      await this.take(handle, token, hold, wait, deadline, line);
     } catch (error) {
       // It may have been granted all the same, if only the answer was lost.
-      void this.leave(handle, token);
-      void place.release();
+      if (place) void this.free(handle, token);
+      leave();
       throw error;
     }
-    let released = false;
+    let ended = false;
     const end = () => {
-      released = true;
-      clearTimeout(timer);
-      return this.next(handle, place);
+      ended = true;
+      leave();
     };
     const timer = setTimeout(end, hold);
     timer.unref();
-    return {
-      token,
-      release: async () => {
-        if (released) return;
-        released = true;
-        clearTimeout(timer);
-        await this.leave(handle, token);
-        this.next(handle, place);
-      },
+    const release = async () => {
+      if (ended) return;
+      clearTimeout(timer);
+      ended = true;
+      await this.free(handle, token);
+      leave();
     };
+    return { token, release };
+  }
+
+  private async take(
+    handle: string,
+    token: string,
+    hold: number,
+    wait: number,
+    deadline: number,
+    line: Line,
+  ): Promise<void> {
+    if (line.inARow >= IN_A_ROW) {
+      line.inARow = 0;
+      await sleep(Math.min(jittered(LET_OTHERS), Math.max(0, deadline - performance.now())));
+    }
+    for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+      const now = this.now();
+      const values = { handle, token, now, until: now + hold };
+      for (const statement of this.statements.acquire) {
+        const { affected } = await this.attempts.run(statement, values);
+        if (affected === 0) continue;
+        line.inARow++;
+        return;
+      }
+      line.inARow = 0;
+      const left = deadline - performance.now();
+      if (left <= 0)
+        throw new LockNotFreeError(handle, `was not free within ${wait} ms, held by another process`);
+      await sleep(Math.min(jittered(pause), left));
+    }
+  }
+
+  /** If it fails, the lease ends at its time. */
+  private async free(handle: string, token: string): Promise<void> {
+    try {
+      await this.attempts.run(this.statements.release, { handle, token });
+    } catch {
+      // The request that has the lease met the same failure, or has its answer already.
+    }
+  }
+
+  private enter(handle: string): Line {
+    let line = this.lines.get(handle);
+    if (!line) this.lines.set(handle, (line = { length: 0, inARow: 0 }));
+    line.length++;
+    return line;
+  }
+
+  private exit(handle: string, line: Line): void {
+    if (--line.length === 0) this.lines.delete(handle);
   }
 }
+
+/** Holders of one session and those who wait for it, in this process. */
+interface Line {
+  length: number;
+  /** Holds since another process had it, or had its chance. */
+  inARow: number;
+}
+
+const jittered = (milliseconds: number): number => milliseconds * (0.5 + Math.random());

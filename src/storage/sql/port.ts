@@ -38,9 +38,6 @@ export interface SqlPort {
 
   /** Runs several statements on one connection, which `work` has to itself; for a transaction. Absent on SQLite. */
   pinned?<T>(work: (run: Run) => Promise<T>, timeout: number): Promise<T>;
-
-  /** Closes what was made for the storage. Absent where nothing was. */
-  close?(): Promise<void>;
 }
 
 /** Why a statement was given up. */

@@ -11,9 +11,6 @@ export interface StatementTexts {
   /** Makes room for {@link create}: removes the record if it has expired. */
   readonly removeExpired: string;
   readonly read: string;
-  readonly update: string;
-  /** {@link update}, if the lease holds; no other node can take the lease over before it is done. */
-  readonly updateFenced: string;
   readonly destroy: string;
   readonly byUser: string;
   readonly alive: string;

@@ -6,8 +6,7 @@ const MAX_LENGTH = 512;
 const MAX_BIGINT = 9_223_372_036_854_775_807n;
 
 /** PostgreSQL's text takes no NUL: it and the mark itself are written as the mark and two hexadecimal digits. */
-// oxlint-disable-next-line no-control-regex
-const SPECIAL = /[\0\u001a]/g;
+const SPECIAL = /[\0\x7f]/g;
 
 /** Users as the column of one type holds them: one text a user, and never two users as one (S59). */
 export interface UserIds {
@@ -28,11 +27,10 @@ export const USER_IDS: Readonly<Record<UserIdType, UserIds>> = {
         ? `is longer than ${MAX_LENGTH} characters`
         : undefined;
     },
-    encode: (userId) => userId.replace(SPECIAL, (char) => (char === '\0' ? '\u001a00' : '\u001a1a')),
+    encode: (userId) => userId.replace(SPECIAL, (char) => (char === '\0' ? '\x7f00' : '\x7f7f')),
     decode: (column) =>
-      column.includes('\u001a')
-        ? // oxlint-disable-next-line no-control-regex
-          column.replace(/\u001a(00|1a)/g, (_, digits) => (digits === '00' ? '\0' : '\u001a'))
+      column.includes('\x7f')
+        ? column.replace(/\x7f(00|7f)/g, (_, digits) => (digits === '00' ? '\0' : '\x7f'))
         : column,
   },
   uuid: {

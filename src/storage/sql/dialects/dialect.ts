@@ -1,5 +1,5 @@
-import type { UserIdType } from '../options.js';
-import type { DialectName, Value } from '../port.js';
+import type { SessionChange } from '../../session-storage.js';
+import type { DialectName, Statement, Value } from '../port.js';
 import type { Statements } from '../statements.js';
 
 /** What is different from database to database. */
@@ -10,6 +10,14 @@ export interface Dialect {
   readonly beginPurge?: readonly string[] | undefined;
   /** Whether `removeDue` answers with what it removed. */
   readonly tellsRemoved: boolean;
+
+  /**
+   * The one that changes a record. With the fence it does so only if the lease holds, and nobody can take the lease
+   * over before it is done.
+   */
+  update(removing: number, fenced: boolean): Statement;
+  /** What of the data changes, for the places of a statement that removes so many keys. */
+  dataValues(set: SessionChange['set'], remove: readonly string[]): Readonly<Record<string, Value>>;
 
   /** A user for the place `:user`. */
   userValue(userId: string): string;
@@ -34,10 +42,9 @@ export interface Dialect {
 }
 
 export interface DdlOptions {
-  readonly userId: UserIdType;
   readonly references?: string | undefined;
   /** Whether what is there already is left alone. */
-  readonly ifNotExists: boolean;
+  readonly ifNotExists?: boolean | undefined;
   readonly version?: string | undefined;
 }
 

@@ -1,6 +1,8 @@
 import type { UserIdType } from '../options.js';
 import { namesOf } from '../names.js';
-import { BATCH, compileAll, type StatementTexts } from '../statements.js';
+import { encodeKey, encodePatch } from '../encoding.js';
+import type { Statement } from '../port.js';
+import { BATCH, compile, compileAll, type StatementTexts } from '../statements.js';
 import type { Dialect } from './dialect.js';
 
 /** Lock wait timeout, deadlock, and MariaDB's "record has changed since last read". */
@@ -32,6 +34,15 @@ const USERS: Readonly<Record<UserIdType, UserColumn>> = {
   },
 };
 
+/**
+ * How many places for removed keys a statement has: powers of two, so that there are few statements. Keys are removed
+ * by JSON_REMOVE: the JSON_MERGE_PATCH of MariaDB leaves some of those that are null in the patch (10.11).
+ */
+const placesFor = (removing: number): number => (removing === 0 ? 0 : 2 ** Math.ceil(Math.log2(removing)));
+
+/** An encoded key has no character that a path would have to escape. */
+const pathOf = (key: string): string => `$."${encodeKey(key)}"`;
+
 /** Statements that MySQL 8 and MariaDB 10.6 and later share. */
 export function mysql(table: string, schema: string | undefined, userId: UserIdType): Dialect {
   const names = namesOf(table, schema, '`');
@@ -45,8 +56,8 @@ export function mysql(table: string, schema: string | undefined, userId: UserIdT
     (:expectedProof IS NULL OR proof = :expectedProof)
     AND (:expectedTtl IS NULL OR COALESCE(ttl, -1) = :expectedTtl)
     AND (:expectedUser IS NULL OR COALESCE(${column.read}, '') = :expectedUser)`;
-  const changes = `
-      data = CASE WHEN :patch IS NULL THEN data ELSE JSON_MERGE_PATCH(data, :patch) END,
+  const changes = (data: string) => `
+      data = CASE WHEN :patch IS NULL THEN ${data} ELSE JSON_MERGE_PATCH(${data}, :patch) END,
       proof = COALESCE(:proof, proof),
       touched_at = COALESCE(:touchedAt, touched_at),
       s.expires_at = COALESCE(:expiresAt, s.expires_at),
@@ -59,6 +70,22 @@ export function mysql(table: string, schema: string | undefined, userId: UserIdT
   // Handles are ASCII; of the two character sets that meet here, the column's is the one that is used.
   const chosen = `JSON_TABLE(:handles, '$[*]' COLUMNS (
       handle varchar(64) CHARACTER SET ascii COLLATE ascii_bin PATH '$')) AS chosen`;
+  const updates = new Map<string, Statement>();
+  const update = (removing: number, fenced: boolean): Statement => {
+    const places = placesFor(removing);
+    const key = `${places} ${fenced}`;
+    let statement = updates.get(key);
+    if (statement) return statement;
+    const paths = Array.from({ length: places }, (_, i) => `, :removed${i}`).join('');
+    const all = changes(places === 0 ? 'data' : `JSON_REMOVE(data${paths})`);
+    // As if the lease were changed too: then it is locked, and whoever wants to take it over waits for this.
+    const text = fenced
+      ? `UPDATE ${sessions} AS s JOIN ${leases} AS lease ON lease.handle = s.handle
+          SET lease.token = lease.token, ${all} AND lease.token = :token AND lease.expires_at > :now`
+      : `UPDATE ${sessions} AS s SET ${all}`;
+    updates.set(key, (statement = compile(text)));
+    return statement;
+  };
   const texts: StatementTexts = {
     look: `SELECT ${record}, purge_after, token, until FROM ${sessions},
       (SELECT token, expires_at AS until FROM ${leases} LIMIT 1) AS leases LIMIT 0`,
@@ -69,10 +96,6 @@ export function mysql(table: string, schema: string | undefined, userId: UserIdT
         :ttl, :client, :data, :expiresAt)`,
     removeExpired: `DELETE FROM ${sessions} WHERE handle = :handle AND expires_at <= :now`,
     read: `SELECT ${record} FROM ${sessions} WHERE handle = :handle AND expires_at > :now`,
-    update: `UPDATE ${sessions} AS s SET ${changes}`,
-    // As if the lease were changed too: then it is locked, and whoever wants to take it over waits for this.
-    updateFenced: `UPDATE ${sessions} AS s JOIN ${leases} AS lease ON lease.handle = s.handle
-      SET lease.token = lease.token, ${changes} AND lease.token = :token AND lease.expires_at > :now`,
     destroy: `DELETE FROM ${sessions} WHERE handle = :handle AND expires_at > :now AND ${expected}`,
     byUser: `SELECT ${record} FROM ${sessions} WHERE user_id = ${column.write(':user')} AND expires_at > :now`,
     alive: `SELECT s.handle AS handle FROM ${chosen} STRAIGHT_JOIN ${sessions} AS s ON s.handle = chosen.handle
@@ -99,12 +122,20 @@ export function mysql(table: string, schema: string | undefined, userId: UserIdT
     statements: compileAll(texts, 'question marks'),
     // Without locks on the gaps between rows, into which others want to put theirs.
     beginPurge: ['SET TRANSACTION ISOLATION LEVEL READ COMMITTED', 'START TRANSACTION'],
+    update,
+    dataValues(set, remove) {
+      const values: Record<string, string | null> = { patch: encodePatch(set, []) };
+      const places = placesFor(remove.length);
+      // The last one is removed again and again until all places are taken.
+      for (let i = 0; i < places; i++) values[`removed${i}`] = pathOf(remove[Math.min(i, remove.length - 1)]);
+      return values;
+    },
     tellsRemoved: false,
     userValue: (user) => (isText ? Buffer.from(user).toString('hex').toUpperCase() : user),
     userOf: (read) => (isText ? Buffer.from(read, 'hex').toString() : read),
     handlesValue: (handles) => JSON.stringify(handles),
     version: 'SELECT VERSION() AS version',
-    ddl({ userId: type, references, ifNotExists, version = '' }) {
+    ddl({ references, ifNotExists, version = '' }) {
       const unless = ifNotExists ? 'IF NOT EXISTS ' : '';
       // Neither looks away from trailing blanks, as utf8mb4_bin does.
       const collation = /mariadb/i.test(version) ? 'utf8mb4_nopad_bin' : 'utf8mb4_0900_bin';
@@ -121,7 +152,7 @@ export function mysql(table: string, schema: string | undefined, userId: UserIdT
         `CREATE TABLE ${unless}${sessions} (
   handle varchar(64) NOT NULL PRIMARY KEY,
   proof varchar(255) NOT NULL,
-  user_id ${USERS[type].type},
+  user_id ${column.type},
   created_at bigint NOT NULL,
   touched_at bigint NOT NULL,
   expires_at bigint NOT NULL,

@@ -1,6 +1,7 @@
 import type { UserIdType } from '../options.js';
 import { namesOf } from '../names.js';
-import { BATCH, compileAll, type StatementTexts } from '../statements.js';
+import { encodePatch } from '../encoding.js';
+import { BATCH, compile, compileAll, type StatementTexts } from '../statements.js';
 import type { Dialect } from './dialect.js';
 
 /** Deadlock and serialization failure: the whole statement was undone. */
@@ -29,6 +30,10 @@ export function postgres(table: string, schema: string | undefined, userId: User
       client = nullif(coalesce(:client::text, client), ''),
       user_id = CASE WHEN :user::text IS NULL THEN user_id ELSE nullif(:user::text, '')::${userId} END
     WHERE handle = :handle AND expires_at > :now::bigint AND ${expected}`;
+  // The lease is locked, not only read: whoever wants to take it over waits until this statement is done.
+  const updateFenced = `${update} AND EXISTS (SELECT FROM ${leases} AS lease
+    WHERE lease.handle = :handle AND lease.token = :token AND lease.expires_at > :now::bigint FOR SHARE)`;
+  const [plain, withFence] = [update, updateFenced].map((text) => compile(text, 'numbered'));
   const texts: StatementTexts = {
     look: `SELECT ${record}, purge_after, token, until FROM ${sessions},
       (SELECT token, expires_at AS until FROM ${leases}) AS leases LIMIT 0`,
@@ -40,10 +45,6 @@ export function postgres(table: string, schema: string | undefined, userId: User
       ON CONFLICT (handle) DO NOTHING`,
     removeExpired: `DELETE FROM ${sessions} WHERE handle = :handle AND expires_at <= :now::bigint`,
     read: `SELECT ${record} FROM ${sessions} WHERE handle = :handle AND expires_at > :now::bigint`,
-    update,
-    // The lease is locked, not only read: whoever wants to take it over waits until this statement is done.
-    updateFenced: `${update} AND EXISTS (SELECT FROM ${leases} AS lease
-      WHERE lease.handle = :handle AND lease.token = :token AND lease.expires_at > :now::bigint FOR SHARE)`,
     destroy: `DELETE FROM ${sessions} WHERE handle = :handle AND expires_at > :now::bigint AND ${expected}`,
     byUser: `SELECT ${record} FROM ${sessions} WHERE user_id = :user::text::${userId} AND expires_at > :now::bigint`,
     alive: `SELECT handle FROM ${sessions} WHERE handle = ANY (:handles::text[]) AND expires_at > :now::bigint`,
@@ -69,6 +70,8 @@ export function postgres(table: string, schema: string | undefined, userId: User
   return {
     name: 'postgres',
     statements: compileAll(texts, 'numbered'),
+    update: (_, fenced) => (fenced ? withFence : plain),
+    dataValues: (set, remove) => ({ patch: encodePatch(set, remove) }),
     beginPurge: ['BEGIN'],
     tellsRemoved: true,
     userValue: (user) => user,
@@ -76,9 +79,9 @@ export function postgres(table: string, schema: string | undefined, userId: User
     // Handles have no character that would need quoting.
     handlesValue: (handles) => `{${handles.join(',')}}`,
     beginDdl: ['BEGIN', `SELECT pg_advisory_xact_lock(hashtext('nest-sessions'))`],
-    ddl({ userId: type, references, ifNotExists }) {
+    ddl({ references, ifNotExists }) {
       const unless = ifNotExists ? 'IF NOT EXISTS ' : '';
-      const user = type === 'text' ? 'text COLLATE "C"' : type;
+      const user = userId === 'text' ? 'text COLLATE "C"' : userId;
       const reference = references ? ` REFERENCES ${names.reference(references)} ON DELETE CASCADE` : '';
       return [
         `CREATE TABLE ${unless}${sessions} (

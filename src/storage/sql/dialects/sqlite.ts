@@ -1,6 +1,7 @@
 import type { UserIdType } from '../options.js';
 import { namesOf } from '../names.js';
-import { BATCH, compileAll, type StatementTexts } from '../statements.js';
+import { encodePatch } from '../encoding.js';
+import { BATCH, compile, compileAll, type StatementTexts } from '../statements.js';
 import type { Dialect, SqlError } from './dialect.js';
 
 const COLUMN = { text: 'TEXT', uuid: 'TEXT', bigint: 'INTEGER' } as const;
@@ -31,6 +32,9 @@ export function sqlite(table: string, schema: string | undefined, userId: UserId
       user_id = CASE WHEN :user IS NULL THEN user_id ELSE ${user(':user')} END
     WHERE handle = :handle AND expires_at > :now AND ${expected}`;
   const chosen = `SELECT value FROM json_each(:handles)`;
+  const updateFenced = `${update} AND EXISTS (SELECT 1 FROM ${leases} AS lease
+    WHERE lease.handle = :handle AND lease.token = :token AND lease.expires_at > :now)`;
+  const [plain, withFence] = [update, updateFenced].map((text) => compile(text));
   const texts: StatementTexts = {
     // The indexes too: a process that ended while it made them leaves them to the next one.
     look: `SELECT ${record}, purge_after, token, until FROM ${sessions} INDEXED BY ${names.of('purge_after')},
@@ -45,9 +49,6 @@ export function sqlite(table: string, schema: string | undefined, userId: UserId
       ON CONFLICT (handle) DO NOTHING`,
     removeExpired: `DELETE FROM ${sessions} WHERE handle = :handle AND expires_at <= :now`,
     read: `SELECT ${record} FROM ${sessions} WHERE handle = :handle AND expires_at > :now`,
-    update,
-    updateFenced: `${update} AND EXISTS (SELECT 1 FROM ${leases} AS lease
-      WHERE lease.handle = :handle AND lease.token = :token AND lease.expires_at > :now)`,
     destroy: `DELETE FROM ${sessions} WHERE handle = :handle AND expires_at > :now AND ${expected}`,
     byUser: `SELECT ${record} FROM ${sessions} WHERE user_id = ${user(':user')} AND expires_at > :now`,
     alive: `SELECT handle FROM ${sessions} WHERE handle IN (${chosen}) AND expires_at > :now`,
@@ -72,13 +73,17 @@ export function sqlite(table: string, schema: string | undefined, userId: UserId
   return {
     name: 'sqlite',
     statements: compileAll(texts, 'question marks'),
+    update: (_, fenced) => (fenced ? withFence : plain),
+    dataValues: (set, remove) => ({ patch: encodePatch(set, remove) }),
     tellsRemoved: true,
     userValue: (value) => value,
     userOf: (column) => column,
     handlesValue: (handles) => JSON.stringify(handles),
-    ddl({ userId: type, references, ifNotExists }) {
+    ddl({ references, ifNotExists }) {
       const unless = ifNotExists ? 'IF NOT EXISTS ' : '';
-      const reference = references ? ` REFERENCES ${unqualified(names.reference(references))} ON DELETE CASCADE` : '';
+      const reference = references
+        ? ` REFERENCES ${unqualified(names.reference(references))} ON DELETE CASCADE`
+        : '';
       // An index is made in the schema that its own name says.
       const index = (suffix: string) => sessions.slice(0, -table.length - 2) + names.of(suffix);
       const on = unqualified(sessions);
@@ -86,7 +91,7 @@ export function sqlite(table: string, schema: string | undefined, userId: UserId
         `CREATE TABLE ${unless}${sessions} (
   handle TEXT NOT NULL PRIMARY KEY,
   proof TEXT NOT NULL,
-  user_id ${COLUMN[type]}${reference},
+  user_id ${COLUMN[userId]}${reference},
   created_at INTEGER NOT NULL,
   touched_at INTEGER NOT NULL,
   expires_at INTEGER NOT NULL,

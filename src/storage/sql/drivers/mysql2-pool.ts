@@ -59,10 +59,7 @@ export class MysqlPoolPort implements SqlPort {
   constructor(private readonly pool: MysqlPool) {}
 
   run(statement: Statement, values: readonly Value[], timeout: number): Promise<Result> {
-    return this.connected(
-      timeout,
-      (connection, left) => this.send(connection, statement, values, left),
-    );
+    return this.connected(timeout, (connection, left) => this.send(connection, statement, values, left));
   }
 
   pinned<T>(work: (run: Run) => Promise<T>, timeout: number): Promise<T> {
@@ -93,7 +90,8 @@ export class MysqlPoolPort implements SqlPort {
           },
           (failure: SqlError) => {
             // A connection that did not answer was dropped already; one that answered is as good as before.
-            if (typeof failure.errno === 'number' && failure.errno > 0 && !isLost(failure)) connection.release();
+            if (typeof failure.errno === 'number' && failure.errno > 0 && !isLost(failure))
+              connection.release();
             else connection.destroy();
             reject(failure);
           },

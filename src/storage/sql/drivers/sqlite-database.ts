@@ -13,7 +13,7 @@ interface Prepared {
 }
 
 /** Milliseconds that SQLite itself may wait for a busy file: as long, the whole process stands still. */
-const BUSY_TIMEOUT = 20;
+export const BUSY_TIMEOUT = 20;
 
 /** A statement that goes into somebody's open transaction, whose end would decide about it. */
 class InTransactionError extends Error {
@@ -28,7 +28,9 @@ class InTransactionError extends Error {
 }
 
 export const isSqliteDatabase = (value: any): value is SqliteDatabase =>
-  typeof value.prepare === 'function' && typeof value.exec === 'function' && typeof value.close === 'function';
+  typeof value.prepare === 'function' &&
+  typeof value.exec === 'function' &&
+  typeof value.close === 'function';
 
 /** Answers at once. */
 export class SqliteDatabasePort implements SqlPort {
@@ -38,11 +40,9 @@ export class SqliteDatabasePort implements SqlPort {
   private readonly patience: number | undefined;
   private readonly isWal: boolean;
 
-  constructor(
-    private readonly database: SqliteDatabase,
-    readonly close?: () => Promise<void>,
-  ) {
-    const pragma = (name: string): unknown => Object.values((database.prepare(`PRAGMA ${name}`) as Prepared).all()[0])[0];
+  constructor(private readonly database: SqliteDatabase) {
+    const pragma = (name: string): unknown =>
+      Object.values((database.prepare(`PRAGMA ${name}`) as Prepared).all()[0])[0];
     const patience = Number(pragma('busy_timeout'));
     this.patience = patience > BUSY_TIMEOUT ? patience : undefined;
     this.isWal = pragma('journal_mode') === 'wal';
