@@ -17,14 +17,15 @@ export async function prepareTables(
   if (!missing) return;
   const version = await versionOf(attempts, dialect);
   const ddl = dialect.ddl({ ifNotExists: true, version });
-  const refuse = (reason: string, cause: SqlError): never => {
+  const refuse = (reason: string, cause: unknown): never => {
     throw new Error(
-      `SqlStorage: the tables are not there${reason}. Create them with these statements, ` +
-        `from a migration or by hand:\n\n${ddl.join(';\n')};\n`,
+      `SqlStorage: the tables are not there, or lack something${reason}. These statements create them, ` +
+        `in a migration or by hand:\n\n${ddl.join(';\n')};\n`,
       { cause },
     );
   };
-  if (!createTable) refuse(', and createTable is false', missing);
+  if (!createTable) return refuse(', and createTable is false', missing);
+  let failure: unknown;
   try {
     await attempts.transaction(
       dialect.beginDdl?.map((text) => compile(text)),
@@ -33,10 +34,11 @@ export async function prepareTables(
       },
     );
   } catch (error) {
-    // Somebody else may have made them meanwhile.
-    if (await look(attempts, dialect))
-      refuse(` and could not be created: ${(error as Error).message}`, error as SqlError);
+    failure = error;
   }
+  // Somebody else may have made them meanwhile; and what was there before may be something else.
+  const still = await look(attempts, dialect);
+  if (still) refuse(`: ${((failure ?? still) as Error).message}`, failure ?? still);
 }
 
 /** The failure that says that a table is not there, if so. */

@@ -37,7 +37,7 @@ export interface Dialect {
   isTransient(error: SqlError): boolean;
   /** `create` met a handle that is taken. */
   isDuplicate(error: SqlError): boolean;
-  /** There is no such table. */
+  /** A table or one of its columns is not there. */
   isMissing(error: SqlError): boolean;
 }
 

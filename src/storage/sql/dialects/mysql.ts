@@ -7,7 +7,8 @@ import type { Dialect } from './dialect.js';
 
 /** Lock wait timeout, deadlock, and MariaDB's "record has changed since last read". */
 const TRANSIENT = new Set([1205, 1213, 1020]);
-const NO_SUCH_TABLE = 1146;
+/** No such table, unknown column. */
+const MISSING = new Set([1146, 1054]);
 const DUPLICATE = 1062;
 
 interface UserColumn {
@@ -168,6 +169,6 @@ export function mysql(table: string, schema: string | undefined, userId: UserIdT
     },
     isTransient: ({ errno }) => TRANSIENT.has(Number(errno)),
     isDuplicate: ({ errno }) => errno === DUPLICATE,
-    isMissing: ({ errno }) => errno === NO_SUCH_TABLE,
+    isMissing: ({ errno }) => MISSING.has(Number(errno)),
   };
 }

@@ -6,7 +6,8 @@ import type { Dialect } from './dialect.js';
 
 /** Deadlock and serialization failure: the whole statement was undone. */
 const TRANSIENT = new Set(['40001', '40P01']);
-const UNDEFINED_TABLE = '42P01';
+/** Undefined table, undefined column. */
+const MISSING = new Set(['42P01', '42703']);
 
 /** Statements of PostgreSQL 14 and later. */
 export function postgres(table: string, schema: string | undefined, userId: UserIdType): Dialect {
@@ -108,6 +109,6 @@ export function postgres(table: string, schema: string | undefined, userId: User
     },
     isTransient: ({ code }) => TRANSIENT.has(String(code)),
     isDuplicate: () => false,
-    isMissing: ({ code }) => code === UNDEFINED_TABLE,
+    isMissing: ({ code }) => MISSING.has(String(code)),
   };
 }

@@ -112,7 +112,7 @@ export function sqlite(table: string, schema: string | undefined, userId: UserId
     },
     isTransient: (error) => TRANSIENT.has(codeOf(error) & 255),
     isDuplicate: () => false,
-    isMissing: (error) => /no such (?:table|index)/.test(error.message),
+    isMissing: (error) => /no such (?:table|column|index)/.test(error.message),
   };
 }
 

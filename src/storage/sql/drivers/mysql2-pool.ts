@@ -46,7 +46,8 @@ const ANSWERS = {
   nestTables: false,
   rowsAsArray: false,
   namedPlaceholders: false,
-  typeCast: true,
+  // One that is no function does not replace that of the pool.
+  typeCast: (_: unknown, next: () => unknown) => next(),
   supportBigNumbers: false,
   bigNumberStrings: false,
   decimalNumbers: false,

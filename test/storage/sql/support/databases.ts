@@ -151,10 +151,7 @@ function sqliteKind(name: string): DriverKind {
       database.exec('PRAGMA journal_mode = WAL');
       return {
         database,
-        query: async (sql) => {
-          const statement = database.prepare(sql);
-          return /^select|^pragma/i.test(sql) ? statement.all() : [statement.run()];
-        },
+        query: async (sql) => (/^select/i.test(sql) ? database.prepare(sql).all() : [database.exec(sql)]),
         close: async () => database.close(),
       };
     },
