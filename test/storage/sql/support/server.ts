@@ -105,7 +105,7 @@ export class MariadbServer extends SqlServer {
       '--bind-address=127.0.0.1',
       '--skip-grant-tables',
       '--skip-name-resolve',
-      '--innodb-flush-log-at-trx-commit=0',
+      '--innodb-flush-log-at-trx-commit=2',
     ];
     return ['mariadbd', '--no-defaults', ...place, `--pid-file=${socket}.pid`, ...rest, ...this.options];
   }
