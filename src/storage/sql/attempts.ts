@@ -45,6 +45,7 @@ export class Attempts {
         this.again(error, (left) => this.port.run(statement, list, left), started, timeout),
       );
     } catch (error) {
+      if (!this.dialect.isTransient(error as SqlError)) throw error;
       return this.again(error as SqlError, (left) => this.port.run(statement, list, left), started, timeout);
     }
   }

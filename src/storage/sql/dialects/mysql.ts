@@ -141,9 +141,10 @@ export function mysql(table: string, schema: string | undefined, userId: UserIdT
       // Neither looks away from trailing blanks, as utf8mb4_bin does.
       const collation = /mariadb/i.test(version) ? 'utf8mb4_nopad_bin' : 'utf8mb4_0900_bin';
       const options = `ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4 COLLATE=${collation}`;
-      const reference = references
-        ? `,\n  FOREIGN KEY (user_id) REFERENCES ${names.reference(references)} ON DELETE CASCADE`
-        : '';
+      const reference =
+        references !== undefined
+          ? `,\n  FOREIGN KEY (user_id) REFERENCES ${names.reference(references)} ON DELETE CASCADE`
+          : '';
       return [
         `CREATE TABLE ${unless}${leases} (
   handle varchar(64) NOT NULL PRIMARY KEY,

@@ -83,7 +83,8 @@ export function postgres(table: string, schema: string | undefined, userId: User
     ddl({ references, ifNotExists }) {
       const unless = ifNotExists ? 'IF NOT EXISTS ' : '';
       const user = userId === 'text' ? 'text COLLATE "C"' : userId;
-      const reference = references ? ` REFERENCES ${names.reference(references)} ON DELETE CASCADE` : '';
+      const reference =
+        references !== undefined ? ` REFERENCES ${names.reference(references)} ON DELETE CASCADE` : '';
       return [
         `CREATE TABLE ${unless}${sessions} (
   handle text COLLATE "C" PRIMARY KEY,

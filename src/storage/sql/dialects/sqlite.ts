@@ -81,9 +81,10 @@ export function sqlite(table: string, schema: string | undefined, userId: UserId
     handlesValue: (handles) => JSON.stringify(handles),
     ddl({ references, ifNotExists }) {
       const unless = ifNotExists ? 'IF NOT EXISTS ' : '';
-      const reference = references
-        ? ` REFERENCES ${unqualified(names.reference(references))} ON DELETE CASCADE`
-        : '';
+      const reference =
+        references !== undefined
+          ? ` REFERENCES ${unqualified(names.reference(references))} ON DELETE CASCADE`
+          : '';
       // An index is made in the schema that its own name says.
       const index = (suffix: string) => sessions.slice(0, -table.length - 2) + names.of(suffix);
       const on = unqualified(sessions);

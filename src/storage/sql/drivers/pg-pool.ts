@@ -55,36 +55,22 @@ export class PgPoolPort implements SqlPort {
   ) {}
 
   run(statement: Statement, values: readonly Value[], timeout: number): Promise<Result> {
-    return new Promise((resolve, reject) => {
-      let connected: { readonly client: PgClient; readonly release: Release } | undefined;
-      let over = false;
-      const timer = setTimeout(() => {
-        over = true;
-        if (!connected) return reject(noConnection(timeout));
-        drop(connected.client, connected.release);
-        reject(noAnswer(timeout));
-      }, timeout);
-      this.pool.connect((error, client: PgClient, release: Release) => {
-        if (over) return client && release();
-        if (error) {
-          clearTimeout(timer);
-          return reject(error);
-        }
-        connected = { client, release };
-        client.on('error', ignore);
-        client.query(this.queryOf(statement, values), (failure, result) => {
-          if (over) return;
-          clearTimeout(timer);
-          client.removeListener('error', ignore);
-          release(failure !== null && isFatal(failure));
-          if (failure) reject(failure);
-          else resolve(resultOf(result));
-        });
-      });
-    });
+    return this.connected(timeout, (connection, left) =>
+      connection.send(this.queryOf(statement, values), left),
+    );
   }
 
   pinned<T>(work: (run: Run) => Promise<T>, timeout: number): Promise<T> {
+    return this.connected(timeout, (connection) =>
+      work((statement, values, left) => connection.send(this.queryOf(statement, values), left)),
+    );
+  }
+
+  private connected<T>(
+    timeout: number,
+    work: (connection: Connection, left: number) => Promise<T>,
+  ): Promise<T> {
+    const started = performance.now();
     return new Promise((resolve, reject) => {
       let over = false;
       const timer = setTimeout(() => {
@@ -95,28 +81,17 @@ export class PgPoolPort implements SqlPort {
         if (over) return client && release();
         clearTimeout(timer);
         if (error) return reject(error);
-        client.on('error', ignore);
-        let broken = false;
-        const run: Run = (statement, values, left) =>
-          new Promise((done, failed) => {
-            const late = setTimeout(() => {
-              broken = true;
-              failed(noAnswer(left));
-            }, left);
-            client.query(this.queryOf(statement, values), (failure, result) => {
-              clearTimeout(late);
-              if (!failure) return done(resultOf(result));
-              broken ||= isFatal(failure);
-              failed(failure);
-            });
-          });
-        void work(run)
-          .then(resolve, reject)
-          .finally(() => {
-            if (broken) return drop(client, release);
-            client.removeListener('error', ignore);
-            release();
-          });
+        const connection = new Connection(client, release);
+        work(connection, Math.max(1, timeout - (performance.now() - started))).then(
+          (result) => {
+            connection.giveBack();
+            resolve(result);
+          },
+          (failure: Error) => {
+            connection.giveBack();
+            reject(failure);
+          },
+        );
       });
     });
   }
@@ -132,20 +107,77 @@ const resultOf = ({ rows, rowCount }: PgResult): Result => ({ rows, affected: ro
 /** The query's callback has the error as well; without a listener it would end the process. */
 const ignore = () => undefined;
 
-/** Whether the connection is of no more use: anything but an error that the server answered a statement with. */
-const isFatal = (error: SqlError & { readonly severity?: string }): boolean =>
-  !/^(?!57P|08)[0-9A-Z]{5}$/.test(String(error.code)) || error.severity !== 'ERROR';
+/** A connection of the pool, while it is ours. */
+class Connection {
+  private broken = false;
+  /** There while the server still works on what was given up. */
+  private stuck: Promise<void> | undefined;
 
-/** Takes a connection from the pool, and tells the server to stop what it does there. */
-function drop(client: PgClient, release: Release): void {
-  cancel(client);
-  // The listener stays: what the connection still has to say is nobody's concern.
-  release(true);
+  constructor(
+    private readonly client: PgClient,
+    private readonly release: Release,
+  ) {
+    client.on('error', ignore);
+  }
+
+  send(query: object, timeout: number): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      let stopped = ignore as () => void;
+      const timer = setTimeout(() => {
+        this.broken = true;
+        this.stuck = new Promise((settle) => (stopped = settle));
+        cancel(this.client);
+        reject(noAnswer(timeout));
+      }, timeout);
+      this.client.query(query, (error, result) => {
+        clearTimeout(timer);
+        this.broken = error !== null && isFatal(error);
+        stopped();
+        if (error) reject(error);
+        else resolve(resultOf(result));
+      });
+    });
+  }
+
+  /** Back to the pool, or out of it if it is of no more use. */
+  giveBack(): void {
+    if (!this.stuck) return this.end();
+    // One that stops when it is told to is as good as before.
+    const timer = setTimeout(() => this.end(), STOPS_WITHIN);
+    void this.stuck.then(() => {
+      clearTimeout(timer);
+      this.end();
+    });
+  }
+
+  private readonly end = once(() => {
+    // The listener of a broken one stays: what it still has to say is nobody's concern.
+    if (!this.broken) this.client.removeListener('error', ignore);
+    this.release(this.broken);
+  });
+}
+
+/** Milliseconds that the server may take to stop a statement; then its connection is dropped. */
+const STOPS_WITHIN = 500;
+
+function once(work: () => void): () => void {
+  let done = false;
+  return () => {
+    if (done) return;
+    done = true;
+    work();
+  };
 }
 
 /**
+ * Whether the connection is of no more use: anything but an error that the server answered a statement with, and of
+ * those the ones that say that the server or the connection ends.
+ */
+const isFatal = ({ code }: SqlError): boolean => !/^(?!57P|08)[0-9A-Z]{5}$/.test(String(code));
+
+/**
  * PostgreSQL's CancelRequest. Without it, a statement that waits for a lock would wait there for as long as the
- * lock is held, each with a backend of its own.
+ * lock is held, each with a backend of its own, and take effect when nobody reckons with it.
  */
 function cancel({ host, port, processID, secretKey }: PgClient): void {
   if (host === undefined || port === undefined) return;
@@ -155,5 +187,6 @@ function cancel({ host, port, processID, secretKey }: PgClient): void {
   const socket = host.startsWith('/') ? connect(`${host}/.s.PGSQL.${port}`) : connect(port, host);
   socket.on('error', ignore);
   socket.setTimeout(1_000, () => socket.destroy());
-  socket.end(packet);
+  // The other side ends it when it has done so. PgBouncer forgets the request of somebody who has gone.
+  socket.write(packet);
 }

@@ -49,6 +49,9 @@ export class SqliteDatabasePort implements SqlPort {
   }
 
   run(statement: Statement, values: readonly Value[]): Result {
+    // libsql ends the process instead of throwing.
+    if ((this.database as { readonly open?: unknown }).open === false)
+      throw new Error('The database is closed.');
     const reads = statement.text.startsWith('SELECT');
     if (!reads && this.inTransaction) throw new InTransactionError();
     if (this.patience === undefined || (reads && this.isWal)) return this.send(statement, values);

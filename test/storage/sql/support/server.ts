@@ -123,7 +123,7 @@ export class MariadbServer extends SqlServer {
 }
 
 /** Neither server runs as root: then they run as PostgreSQL's account, which every installation brings. */
-const account = process.getuid?.() === 0 ? accountOf('postgres') : undefined;
+export const account = process.getuid?.() === 0 ? accountOf('postgres') : undefined;
 
 function accountOf(name: string): { readonly uid: number; readonly gid: number } | undefined {
   const [uid, gid] = ['-u', '-g'].map((flag) => Number(spawnSync('id', [flag, name]).stdout));
