@@ -26,7 +26,7 @@ interface Product {
   pool(url: string, size: number): { readonly database: SqlDatabase; end(): Promise<unknown> };
   connect(url: string): Promise<Other>;
   /** Takes a connection of the pool away. */
-  borrow(database: any): Promise<() => void>;
+  connection(database: any): Promise<{ query(sql: string): Promise<unknown>; release(): void }>;
   readonly begin: string;
   /** How many statements wait for a lock. */
   waiting(other: Other): Promise<number>;
@@ -51,10 +51,7 @@ const products: readonly Product[] = [
       await client.connect();
       return { query: async (sql) => (await client.query(sql)).rows, end: () => client.end() };
     },
-    async borrow(database: pg.Pool) {
-      const client = await database.connect();
-      return () => client.release();
-    },
+    connection: (database: pg.Pool) => database.connect(),
     begin: 'BEGIN',
     waiting: async ({ query }) =>
       (await query(`SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'`)).length,
@@ -80,10 +77,7 @@ const products: readonly Product[] = [
       connection.on('error', () => undefined);
       return { query: async (sql) => (await connection.query(sql))[0] as any[], end: () => connection.end() };
     },
-    async borrow(database: mysql.Pool) {
-      const connection = await database.promise().getConnection();
-      return () => connection.release();
-    },
+    connection: (database: mysql.Pool) => database.promise().getConnection(),
     begin: 'START TRANSACTION',
     async waiting({ query }) {
       // What is asked again within 100 ms is answered from before.
@@ -231,13 +225,13 @@ for (const product of products) {
 
       it('gives up in time what waits for a connection, and gives back one that comes later', async () => {
         const { storage, record, pool } = await open({ size: 1 });
-        const giveBack = await product.borrow(pool.database);
+        const borrowed = await product.connection(pool.database);
         const outcomes = await Promise.all(times(5, () => inTime(() => storage.read(record.handle))));
         for (const outcome of outcomes)
           expect(String(outcome)).toContain('No connection to the database was free');
-        giveBack();
+        borrowed.release();
         expect(await storage.read(record.handle)).toEqual(record);
-        (await product.borrow(pool.database))();
+        (await product.connection(pool.database)).release();
       });
 
       it('gives up in time what waits for a lock, and the database does not carry it out later', async () => {
@@ -287,6 +281,20 @@ for (const product of products) {
         expect((await storage.read(handle))?.data['a']).toBe('1');
       }, 30_000);
 
+      it('passes on that the server itself gave up, and keeps its connection', async () => {
+        const { storage, record, pool } = await open({ size: 1, commandTimeout: 5_000 });
+        const name = product.name === 'PostgreSQL' ? 'statement_timeout' : 'max_statement_time';
+        const connection = await product.connection(pool.database);
+        await connection.query(`SET SESSION ${name} = ${product.name === 'PostgreSQL' ? 100 : 0.1}`);
+        connection.release();
+        await other.query(product.begin);
+        await other.query(`SELECT 1 FROM ${table} WHERE handle = '${record.handle}' FOR UPDATE`);
+        const outcome = await inTime(() => storage.update(record.handle, { set: { a: '1' } }), 2_000);
+        expect(String(outcome)).toMatch(/timeout|max_statement_time/);
+        await other.query('COMMIT');
+        expect(await storage.update(record.handle, { set: { a: '2' } })).toBe('ok');
+      });
+
       it('opens a transaction again after one that was cut off: the purge', async () => {
         const { storage, pool } = await open({ size: 1, commandTimeout: 100 });
         for (const record of times(30, () => newRecord({ expiresAt: Date.now() - 1 })))
@@ -296,7 +304,7 @@ for (const product of products) {
         proxy.recover();
         await until(async () => (await inTime(() => storage.ping(), 1_000)) === undefined, 'it works again');
         expect(await storage.purgeExpired(100)).toBe(30);
-        (await product.borrow(pool.database))();
+        (await product.connection(pool.database)).release();
       }, 30_000);
     },
   );

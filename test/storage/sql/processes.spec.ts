@@ -146,6 +146,33 @@ describeEachDriver((kind, place) => {
     await lease.release();
   }, 60_000);
 
+  it('goes by no zone of a process, a connection or the database, nor by summer time (S25)', async () => {
+    await storage.open();
+    const zones = ['Pacific/Kiritimati', 'America/St_Johns', 'Europe/London', 'UTC'];
+    nodes = (await Promise.all(zones.map((TZ) => start(1, { TZ, PGTZ: zones[0] })))).flat();
+    const now = Date.now();
+    // Of the hour that a clock in London shows twice, and of the one that it leaves out.
+    const moments = [
+      Date.UTC(2026, 9, 25, 0, 30),
+      Date.UTC(2026, 9, 25, 1, 30),
+      Date.UTC(2027, 2, 28, 1, 30),
+    ];
+    const records = [
+      newRecord({ expiresAt: now + 60_000, authenticatedAt: moments[0] }),
+      newRecord({ expiresAt: now - 1, authenticatedAt: moments[1] }),
+      newRecord({ expiresAt: now + HOUR, authenticatedAt: moments[2] }),
+    ];
+    for (const [i, record] of records.entries()) expect(await nodes[i].call('create', record)).toBe(true);
+    for (const node of nodes) {
+      const found = [];
+      for (const { handle } of records) found.push(await node.call('read', handle));
+      expect(found).toEqual([records[0], null, records[2]]);
+    }
+    const purged = [];
+    for (const node of nodes) purged.push(await node.call('purgeExpired', 10));
+    expect(purged).toEqual([1, 0, 0, 0]);
+  }, 60_000);
+
   it('purges in four processes at once, beside touches, each record once and without a deadlock', async () => {
     await storage.open();
     nodes = await start(5);

@@ -91,7 +91,7 @@ process.on('message', async ({ order, ...args }) => {
   if (order === 'leave') return told.get('leave')();
   if (order === 'stop') process.exit();
   try {
-    process.send({ answer: await orders[order](args) });
+    process.send({ answer: (await orders[order](args)) ?? null });
   } catch (error) {
     process.send({ error: { name: error.name, code: error.code, message: error.message } });
   }

@@ -36,7 +36,7 @@ export class NodeProcess {
     return node;
   }
 
-  /** The answer, or what it failed with. */
+  /** The answer, null for none, or what it failed with. One thing at a time. */
   async do(order: string, args: object = {}): Promise<any> {
     this.tell(order, args);
     return this.outcome();
@@ -59,10 +59,7 @@ export class NodeProcess {
   /** Waits for a message with one of these names. */
   async hear(...names: string[]): Promise<any> {
     for (;;) {
-      // JSON has no undefined: an answer without a value comes as an empty message.
-      const at = this.heard.findIndex(
-        (message) => names.some((name) => name in message) || Object.keys(message).length === 0,
-      );
+      const at = this.heard.findIndex((message) => names.some((name) => name in message));
       if (at >= 0) return this.heard.splice(at, 1)[0];
       await new Promise<void>((resolve) => this.waiting.push(resolve));
     }

@@ -4,6 +4,8 @@ import { chmodSync, chownSync, mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import mysql from 'mysql2/promise';
+import pg from 'pg';
 
 /** A server of the tests' own, on a port of loopback and in a directory that goes with it. */
 export abstract class SqlServer {
@@ -17,6 +19,8 @@ export abstract class SqlServer {
 
   abstract readonly url: string;
   protected abstract readonly command: readonly [string, ...string[]];
+  /** Whether it answers. */
+  protected abstract ask(): Promise<void>;
   /** Makes the data directory. */
   protected abstract prepare(): void;
 
@@ -24,7 +28,12 @@ export abstract class SqlServer {
   async start(): Promise<void> {
     const [binary, ...args] = this.command;
     this.process = spawn(binary, args, { stdio: 'ignore', ...account });
-    await until(() => listens(this.port), `${binary} listens at port ${this.port}`, 30_000);
+    const answers = () =>
+      this.ask().then(
+        () => true,
+        () => false,
+      );
+    await until(answers, `${binary} answers at port ${this.port}`, 60_000);
   }
 
   /** Ends it at once, or in good order. */
@@ -73,6 +82,17 @@ export class PostgresServer extends SqlServer {
     return ['postgres', ...place, ...settings.flatMap((setting) => ['-c', setting])];
   }
 
+  protected async ask(): Promise<void> {
+    const client = new pg.Client(this.url);
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+      await client.query('SELECT 1');
+    } finally {
+      await client.end();
+    }
+  }
+
   protected prepare(): void {
     const data = join(this.directory, 'data');
     this.asAccount('initdb', ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '-N']);
@@ -108,6 +128,10 @@ export class MariadbServer extends SqlServer {
       '--innodb-flush-log-at-trx-commit=2',
     ];
     return ['mariadbd', '--no-defaults', ...place, `--pid-file=${socket}.pid`, ...rest, ...this.options];
+  }
+
+  protected async ask(): Promise<void> {
+    await (await mysql.createConnection(this.url)).end();
   }
 
   protected prepare(): void {
