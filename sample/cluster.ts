@@ -8,45 +8,50 @@ import { fileURLToPath } from 'node:url';
 
 import { ProxyServer } from 'httpxy';
 
+import { addressOf } from './storage.js';
+
 const NODES = 2;
-const redis = process.env.REDIS_URL ?? 'redis://127.0.0.1:6379';
+const redis = addressOf('redis') ?? 'redis://127.0.0.1:6379';
 const port = Number(process.env.PORT ?? 3000);
 
 interface Node {
-  readonly url: string;
+  readonly name: string;
   readonly process: ChildProcess;
+  /** Where it listens; undefined until it does. */
+  url?: string;
 }
 
-const nodes: Node[] = [];
+const nodes = new Set<Node>();
 const proxy = new ProxyServer({ xfwd: true });
 let turn = 0;
 
-async function start(name: string): Promise<Node> {
+/** Starts a node, and is done when it listens. */
+async function start(name: string): Promise<void> {
   const child = fork(fileURLToPath(new URL('./main.js', import.meta.url)), process.argv.slice(2), {
     env: { ...process.env, PORT: '0', REDIS_URL: redis, NODE_NAME: name },
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
-  const url = await new Promise<string>((resolve, reject) => {
-    child.once('exit', () => reject(new Error(`${name} could not start; is there a Redis at REDIS_URL?`)));
+  const node: Node = { name, process: child };
+  nodes.add(node);
+  console.log(`${name}: process ${child.pid}`);
+  await new Promise<void>((resolve, reject) => {
+    child.once('exit', () => {
+      nodes.delete(node);
+      if (node.url) console.log(`${name} is gone; ${nodes.size} left`);
+      reject(new Error(`${name} could not start; is there a Redis at ${new URL(redis).host}?`));
+    });
     child.stdout!.on('data', (chunk: Buffer) => {
-      const address = /http:\/\/localhost:\d+/.exec(String(chunk))?.[0];
-      if (address) resolve(address);
+      node.url ??= /http:\/\/localhost:\d+/.exec(String(chunk))?.[0];
+      if (node.url) resolve();
     });
   });
-  const node = { url, process: child };
-  child.once('exit', () => {
-    nodes.splice(nodes.indexOf(node), 1);
-    console.log(`${name} is gone; ${nodes.length} left`);
-  });
-  console.log(`${name}: process ${child.pid}`);
-  return node;
 }
 
 /** The next node gets the request; if it dies with it, a request that may be repeated goes to the one after. */
-async function pass(request: IncomingMessage, response: ServerResponse, tries = nodes.length): Promise<void> {
-  const node = nodes[turn++ % nodes.length];
+async function pass(request: IncomingMessage, response: ServerResponse, tries = nodes.size): Promise<void> {
+  const node = [...nodes][turn++ % nodes.size];
   try {
-    if (!node) throw new Error('no node is left');
+    if (!node?.url) throw new Error('no node is left');
     await proxy.web(request, response, { target: node.url });
   } catch {
     const repeatable = request.method === 'GET' || request.method === 'HEAD';
@@ -56,7 +61,12 @@ async function pass(request: IncomingMessage, response: ServerResponse, tries = 
   }
 }
 
-nodes.push(...(await Promise.all(Array.from({ length: NODES }, (_, i) => start(`node ${i + 1}`)))));
+try {
+  await Promise.all(Array.from({ length: NODES }, (_, i) => start(`node ${i + 1}`)));
+} catch (error) {
+  console.error((error as Error).message);
+  stop(1);
+}
 
 const server = createServer((request, response) => void pass(request, response));
 server.on('error', (error: NodeJS.ErrnoException) => {

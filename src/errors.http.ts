@@ -71,3 +71,25 @@ export class SessionStorageError extends SessionHttpError {
     super(HttpStatus.SERVICE_UNAVAILABLE, 'Service Unavailable', { cause });
   }
 }
+
+/**
+ * A page of another origin sent the request, and the route does not let those in: no session was opened and
+ * no handler ran (S61). 403, which says nothing of the reason; the message does.
+ */
+export class SessionCrossOriginError extends SessionHttpError {
+  static override readonly code = 'ERR_SESSION_CROSS_ORIGIN';
+  /**
+   * @param refusal the header that decided, its value as it may be shown, and what would have passed
+   * @param remedy what lets such requests in, as the end of "Let it in with …"
+   */
+  constructor(
+    refusal: { readonly header: string; readonly value: string; readonly expected: string },
+    remedy = 'the option crossOrigin.trustedOrigins, or on its route with @AllowCrossOrigin()',
+  ) {
+    super(
+      HttpStatus.FORBIDDEN,
+      `A cross-origin request was refused: its ${refusal.header} is ${refusal.value}; ` +
+        `expected ${refusal.expected}. Let it in with ${remedy}.`,
+    );
+  }
+}

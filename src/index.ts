@@ -1,26 +1,39 @@
+/*
+ * The public API, name by name. Numbers such as S27 in comments are rules of security; docs/security.md lists them with
+ * their sources, and the tests that hold them.
+ */
 export { SessionModule } from './nest/session.module.js';
 export type {
   SessionModuleAsyncOptions,
   SessionModuleRootOptions,
   SessionOptionsFactory,
 } from './nest/session.module.js';
-export type {
-  Duration,
-  SessionCodec,
-  SessionCookieOptions,
-  SessionModuleOptions,
-} from './nest/session.options.js';
+export type { SessionModuleOptions } from './nest/session.options.js';
+export type { SessionCodec } from './session/settings.js';
+export type { SessionCookieOptions } from './http/cookie-options.js';
+export type { CrossOriginOptions } from './http/origin.js';
+export type { Duration } from './rules.js';
 
-export { Session, SessionLock, UseSession } from './nest/session.decorators.js';
+export { AllowCrossOrigin, Session, SessionLock, UseSession } from './nest/session.decorators.js';
+export { CrossOriginGuard } from './nest/cross-origin.guard.js';
 export { SessionGuard } from './nest/session.guard.js';
+export { SessionInterceptor } from './nest/session.loader.js';
 export type { DefaultSessionData, SessionData, SessionPath, SessionValue } from './session/session-data.js';
 
 export { SessionStore } from './nest/session.store.js';
-export type { CreateSession, SessionInfo, SessionTarget } from './nest/session.store.js';
+export type { CreateSession } from './session/sessions.js';
+export type { SessionInfo, SessionOfOptions, SessionTarget } from './nest/session.store.js';
 export type { SessionEvent, SessionEventType } from './session/events.js';
-export { SessionError, SessionExistsError, SessionOptionsError, SessionTooLargeError } from './errors.js';
+export {
+  LockNotFreeError,
+  SessionError,
+  SessionExistsError,
+  SessionOptionsError,
+  SessionTooLargeError,
+} from './errors.js';
 export {
   SessionConflictError,
+  SessionCrossOriginError,
   SessionGoneError,
   SessionLockError,
   SessionStorageError,
@@ -28,11 +41,12 @@ export {
 
 export { SessionCookie } from './http/cookie.js';
 export type { CookieRequest } from './http/request.js';
-export { SessionInterceptor } from './nest/session.loader.js';
 
 export { SessionStorage } from './storage/session-storage.js';
 export type {
+  Expectation,
   LockOptions,
+  RecordPage,
   SessionChange,
   SessionLease,
   StorageEvent,
@@ -40,4 +54,5 @@ export type {
 } from './storage/session-storage.js';
 export type { Awaitable } from './awaitable.js';
 export type { SessionRecord } from './storage/record.js';
-export { MemoryStorage } from './storage/memory/storage.js';
+export { MemoryStorage } from './storage/memory/index.js';
+export type { MemoryStorageOptions } from './storage/memory/index.js';

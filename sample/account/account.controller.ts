@@ -7,8 +7,12 @@ import { Page } from '../web/page.decorator.js';
 import { Views } from '../web/views.js';
 import { Users } from './users.js';
 
-/** How long a login may be idle, as the profile page offers it. */
-const DURATIONS = { '10m': '10 minutes', '1h': 'an hour', '30d': '30 days' };
+/** How long a login may be idle, in seconds, as the profile page offers it. */
+const DURATIONS = new Map([
+  [600, '10 minutes'],
+  [3_600, 'an hour'],
+  [2_592_000, '30 days'],
+]);
 
 @Controller()
 export class AccountController {
@@ -65,10 +69,11 @@ export class AccountController {
   @Post('profile/stay')
   @UseGuards(SessionGuard)
   @Redirect('/profile', 303)
-  stay(@Session() session: Session, @Field('duration') duration: string) {
-    if (!Object.hasOwn(DURATIONS, duration)) return;
-    const choice = duration as keyof typeof DURATIONS;
-    session.expireIn(choice);
-    session.flash('notice', `You stay logged in until nothing happens for ${DURATIONS[choice]}.`);
+  stay(@Session() session: Session, @Field('seconds') field: string) {
+    const seconds = Number(field);
+    const text = DURATIONS.get(seconds);
+    if (!text) return;
+    session.expireIn(seconds);
+    session.flash('notice', `You stay logged in until nothing happens for ${text}.`);
   }
 }

@@ -1,5 +1,5 @@
 import { Controller, Post, Redirect, UseGuards } from '@nestjs/common';
-import { Session, SessionGuard, SessionStore } from 'nest-sessions';
+import { Session, SessionGuard, type SessionInfo, SessionStore } from 'nest-sessions';
 
 import { Field } from '../web/field.decorator.js';
 import { Page } from '../web/page.decorator.js';
@@ -40,8 +40,23 @@ export class DevicesController {
   /** The user's sessions: this one, then those that were used last. */
   private async mine(session: Session) {
     const infos = await this.store.listByUser(session.userId!);
+    const names = distinctNames(infos);
     return infos
-      .map((info) => ({ ...info, name: info.data.device, current: info.handle === session.handle }))
+      .map((info) => ({ ...info, name: names.get(info.handle)!, current: info.handle === session.handle }))
       .sort((a, b) => Number(b.current) - Number(a.current));
   }
+}
+
+/** By handle; the second login from one kind of browser is `Safari on iOS (2)`. */
+function distinctNames(infos: SessionInfo[]): Map<string, string> {
+  const seen = new Map<string, number>();
+  const inOrder = infos.toSorted((a, b) => Number(a.authenticatedAt) - Number(b.authenticatedAt));
+  return new Map(
+    inOrder.map(({ handle, data }) => {
+      const name = data.device ?? 'A browser';
+      const count = (seen.get(name) ?? 0) + 1;
+      seen.set(name, count);
+      return [handle, count === 1 ? name : `${name} (${count})`];
+    }),
+  );
 }

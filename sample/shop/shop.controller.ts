@@ -43,22 +43,25 @@ export class ShopController {
   @Redirect('/shop', 303)
   quantity(@Session() session: Session, @Field('sku') sku: string, @Field('qty') field: string) {
     const index = session.get('basket')?.items.findIndex((item) => item.sku === sku) ?? -1;
+    const product = findProduct(sku);
+    if (index < 0 || !product) return;
     const qty = Number(field);
-    if (index >= 0 && Number.isInteger(qty) && qty >= 1 && qty <= MAX_QTY) {
+    if (Number.isInteger(qty) && qty >= 1 && qty <= MAX_QTY) {
       session.set(`basket.items[${index}].qty`, qty);
+      session.flash('notice', `${product.name}: ${qty} in your basket.`);
+    } else {
+      session.flash('notice', `${product.name}: choose a quantity from 1 to ${MAX_QTY}.`);
     }
   }
 
   @Post('remove')
   @Redirect('/shop', 303)
   remove(@Session() session: Session, @Field('sku') sku: string) {
-    const items = session.get('basket.items');
-    if (items) {
-      session.set(
-        'basket.items',
-        items.filter((item) => item.sku !== sku),
-      );
-    }
+    const items = session.get('basket')?.items ?? [];
+    const rest = items.filter((item) => item.sku !== sku);
+    if (rest.length === items.length) return;
+    session.set('basket.items', rest);
+    session.flash('notice', `${findProduct(sku)?.name ?? sku}: no longer in your basket.`);
   }
 
   /** Read and gone: what was ordered is no longer in the basket. */

@@ -1,16 +1,11 @@
 import { STATUS_CODES } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 
-import {
-  type ArgumentsHost,
-  Catch,
-  type ExceptionFilter,
-  HttpException,
-  UnauthorizedException,
-} from '@nestjs/common';
+import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { SessionStore } from 'nest-sessions';
+import { type Session, SessionStore } from 'nest-sessions';
 
+import { CONTENT_SECURITY_POLICY } from './page.decorator.js';
 import { Views } from './views.js';
 
 /** Errors as pages. Who must log in first is sent to do so, and back afterwards. */
@@ -27,21 +22,37 @@ export class ErrorPageFilter implements ExceptionFilter<HttpException> {
     const http = host.switchToHttp();
     const { method, url } = http.getRequest<IncomingMessage>();
     const response: unknown = http.getResponse();
+    const status = error.getStatus();
 
-    if (error instanceof UnauthorizedException) {
+    if (status === 401) {
       const session = await this.store.of(host);
-      session.flash('notice', 'Please log in first.');
+      session.flash('notice', session.hadSession ? 'You have been logged out.' : 'Please log in first.');
       if (method === 'GET' && url) session.set('returnTo', url);
       httpAdapter.redirect(response, 303, '/login');
       return;
     }
 
-    const status = error.getStatus();
     httpAdapter.setHeader(response, 'content-type', 'text/html; charset=utf-8');
-    httpAdapter.reply(
-      response,
-      this.views.render('error', { status, title: STATUS_CODES[status], message: error.message }),
-      status,
-    );
+    httpAdapter.setHeader(response, 'cache-control', 'no-store');
+    httpAdapter.setHeader(response, 'content-security-policy', CONTENT_SECURITY_POLICY);
+    const page = { status, title: STATUS_CODES[status], message: messageOf(error) };
+    httpAdapter.reply(response, this.views.error(await this.sessionOf(host), page), status);
   }
+
+  /** For the navigation: an error is no use of the session, and leaves the notice to the page that comes after it. */
+  private async sessionOf(host: ArgumentsHost): Promise<Session | undefined> {
+    try {
+      return await this.store.of(host, { touch: false });
+    } catch {
+      return undefined; // the session may be what the error is about
+    }
+  }
+}
+
+/** What the client may know. `error.message` is for the log, and "Cannot GET /…", which Nest says, for programmers. */
+function messageOf(error: HttpException & { code?: string }): string {
+  if (error.code === 'ERR_SESSION_CROSS_ORIGIN') return 'This form was sent from another site.';
+  const answer = error.getResponse() as string | { message?: string };
+  const message = typeof answer === 'string' ? answer : (answer.message ?? '');
+  return message.startsWith('Cannot ') ? 'There is no such page.' : message;
 }

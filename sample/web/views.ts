@@ -16,25 +16,31 @@ export class Views {
 
   /** A whole page, with what the layout shows of the visitor's session. */
   page(session: Session, view: string, data: object = {}): string {
-    return this.render(view, {
+    return this.render(session, view, { ...data, notice: session.flashed('notice') });
+  }
+
+  /** The page of an error; without a session, one that knows nobody. */
+  error(session: Session | undefined, data: object): string {
+    return this.render(session, 'error', data);
+  }
+
+  private render(session: Session | undefined, view: string, data: object): string {
+    return this.eta.render(view, {
       ...data,
       view,
-      notice: session.flashed('notice'),
-      userName: session.get('name'),
-      basketCount: countItems(session.get('basket')),
+      userName: session?.get('name'),
+      basketCount: countItems(session?.get('basket')),
       session,
       node: process.env.NODE_NAME,
-      time: formatTime,
+      time: (date: Date) => timeElement(date, ''),
+      ago: (date: Date) => timeElement(date, ' data-ago'),
       price: formatPrice,
     });
   }
-
-  render(view: string, data: object): string {
-    return this.eta.render(view, data);
-  }
 }
 
-/** `2026-03-01 17:05 UTC` */
-function formatTime(date: Date): string {
-  return `${date.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+/** `2026-03-01 17:05 UTC`, for `views/times.js` to show in the visitor's zone. */
+function timeElement(date: Date, attribute: string): string {
+  const iso = date.toISOString();
+  return `<time datetime="${iso}"${attribute}>${iso.slice(0, 16).replace('T', ' ')} UTC</time>`;
 }

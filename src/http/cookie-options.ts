@@ -1,90 +1,145 @@
-import { type Check, isObject, orDefault, show } from '../rules.js';
-import type { SessionCookieOptions, SessionSettings } from '../nest/session.options.js';
+import { flag, isOptions, oneOf, OptionCheck, type OptionRule, type OptionRules, show } from '../rules.js';
 
+export interface SessionCookieOptions {
+  /** Default `'/'`. */
+  path?: string | undefined;
+  /** Default none: the cookie belongs to this host alone. */
+  domain?: string | undefined;
+  /**
+   * Default `'auto'`: Secure if the request came over HTTPS, a proxy's word included if the app trusts it, and
+   * wherever a prefix of the name, SameSite=None or Partitioned demands it.
+   */
+  secure?: boolean | 'auto' | undefined;
+  /** Default true. */
+  httpOnly?: boolean | undefined;
+  /** Default `'lax'`. */
+  sameSite?: 'strict' | 'lax' | 'none' | undefined;
+  /** Default false. */
+  partitioned?: boolean | undefined;
+  /** Default none. */
+  priority?: 'low' | 'medium' | 'high' | undefined;
+  /** Default true; false: a cookie without Max-Age, which ends with the browser. */
+  persistent?: boolean | undefined;
+}
+
+/** {@link SessionCookieOptions} once they are checked. */
+export interface ResolvedCookie {
+  readonly path: string;
+  readonly domain: string | undefined;
+  readonly secure: boolean | 'auto';
+  readonly httpOnly: boolean;
+  readonly sameSite: 'strict' | 'lax' | 'none';
+  readonly partitioned: boolean;
+  readonly priority: 'low' | 'medium' | 'high' | undefined;
+  readonly persistent: boolean;
+}
+
+const textLike = (takes: string, pattern: RegExp): OptionRule => ({
+  takes,
+  accepts: (value) => typeof value === 'string' && pattern.test(value),
+});
+
+/** What the option `cookieName` takes. */
 // A longer name could push name and value over the 4,096 octets that browsers take (S40): an id has
 // up to 279 characters, and signing adds "s%3A", a dot and a digest of up to 129.
-export const COOKIE_NAME_RULE =
-  "must be a token of RFC 6265bis §4.1.1, at most 3,600 characters of A–Z a–z 0–9 and !#$%&'*+-.^_`|~";
-export const isCookieName = (value: unknown): value is string =>
-  typeof value === 'string' && /^[!#$%&'*+\-.^_`|~\dA-Za-z]{1,3600}$/.test(value);
-const COOKIE_PATH_RULE = 'must start with "/" and have at most 1,024 printable ASCII characters without ";"';
-const isCookiePath = (value: unknown): value is string =>
-  typeof value === 'string' && /^\/[\x20-\x3a\x3c-\x7e]{0,1023}$/.test(value);
-const COOKIE_DOMAIN_RULE = 'must be a host name such as "example.com"';
-const isCookieDomain = (value: unknown): value is string =>
-  typeof value === 'string' &&
-  value.length <= 253 &&
-  /^\.?[a-z\d]([a-z\d-]{0,61}[a-z\d])?(\.[a-z\d]([a-z\d-]{0,61}[a-z\d])?)*$/i.test(value);
+export const cookieNameRule = textLike(
+  "a token of RFC 6265bis §4.1.1, at most 3,600 characters of A–Z a–z 0–9 and !#$%&'*+-.^_`|~",
+  /^[!#$%&'*+\-.^_`|~\dA-Za-z]{1,3600}$/,
+);
 
-const COOKIE_OPTIONS = [
-  'path',
-  'domain',
-  'secure',
-  'httpOnly',
-  'sameSite',
-  'partitioned',
-  'priority',
-  'persistent',
-] as const satisfies (keyof SessionCookieOptions)[];
+const MEMBERS = {
+  path: textLike(
+    'a text that starts with "/" and has at most 1,024 printable ASCII characters without ";"',
+    /^\/[\x20-\x3a\x3c-\x7e]{0,1023}$/,
+  ),
+  domain: textLike(
+    'a host name such as "example.com"',
+    /^(?=.{1,253}$)\.?[a-z\d]([a-z\d-]{0,61}[a-z\d])?(\.[a-z\d]([a-z\d-]{0,61}[a-z\d])?)*$/i,
+  ),
+  secure: oneOf(true, false, 'auto'),
+  httpOnly: flag,
+  sameSite: oneOf('lax', 'strict', 'none'),
+  partitioned: flag,
+  priority: oneOf('low', 'medium', 'high'),
+  persistent: flag,
+} satisfies OptionRules<SessionCookieOptions>;
 
-/** The cookie's options, checked against each other and the cookie's name. */
-export function resolveCookie(check: Check, value: unknown, name: string): SessionSettings['cookie'] {
-  if (value !== undefined && !isObject(value)) {
-    check.fail('cookie', `must be an object with some of ${COOKIE_OPTIONS.join(', ')}`, value);
-  }
-  const given = check.known(value, 'cookie.', COOKIE_OPTIONS);
-  const at = <K extends keyof SessionCookieOptions>(
-    key: K,
-    fallback: SessionCookieOptions[K],
-    takes: readonly unknown[],
-  ) =>
-    check.value(
-      `cookie.${key}`,
-      given[key] === undefined ? fallback : given[key],
-      (got): got is never => takes.includes(got),
-      `must be ${takes
-        .filter((one) => one !== undefined)
-        .map(show)
-        .join(' or ')}`,
-    );
-  const cookie = {
-    path: check.value('cookie.path', orDefault(given.path, '/'), isCookiePath, COOKIE_PATH_RULE) as string,
-    domain: check.optional('cookie.domain', given.domain, isCookieDomain, COOKIE_DOMAIN_RULE) as
-      string | undefined,
-    secure: at('secure', 'auto', [true, false, 'auto']) as boolean | 'auto',
-    httpOnly: at('httpOnly', true, [true, false]) as boolean,
-    sameSite: at('sameSite', 'lax', ['lax', 'strict', 'none']) as 'lax' | 'strict' | 'none',
-    partitioned: at('partitioned', false, [true, false]) as boolean,
-    priority: at('priority', undefined, [
-      'low',
-      'medium',
-      'high',
-      undefined,
-    ]) as SessionCookieOptions['priority'],
-    persistent: at('persistent', true, [true, false]) as boolean,
-  };
-  // Browsers compare the prefix without regard to case, so a wrongly cased one binds as well (S38).
-  const prefix = /^__(Host-Http|Host|Secure|Http)-/i.exec(name)?.[1]?.toLowerCase();
-  const because = (rule: string) => `with ${rule} (RFC 6265bis §4.1.3)`;
-  const secureOnly =
-    prefix !== undefined
-      ? because(`a "${name}" cookie name`)
-      : cookie.sameSite === 'none'
-        ? "with cookie.sameSite 'none' (RFC 6265bis §5.7)"
-        : cookie.partitioned
-          ? 'with cookie.partitioned (CHIPS)'
-          : undefined;
-  if (secureOnly && cookie.secure === false)
-    check.fail('cookie.secure', `must not be false ${secureOnly}`, false);
+const SOME_OF = `an object with some of ${Object.keys(MEMBERS).join(', ')}`;
+
+/** What the option `cookie` takes. What its members demand of each other is for {@link checkTogether}. */
+export const cookieRule: OptionRule = {
+  takes: `${SOME_OF}, or a function that returns one`,
+  accepts: (value) => isOptions(value) || typeof value === 'function',
+  members: MEMBERS,
+};
+
+/**
+ * Checks what an application's function returned for one request.
+ *
+ * @param name of the cookie, whose prefix has demands of its own
+ * @throws {SessionOptionsError} one error that names every attribute that is wrong
+ */
+export function checkCookie(returned: unknown, name: string): ResolvedCookie {
+  const check = new OptionCheck('SessionModule');
+  if (!isOptions(returned)) check.fail('cookie(request)', `must return ${SOME_OF}`, show(returned));
+  const given = check.read<SessionCookieOptions>(
+    isOptions(returned) ? returned : {},
+    MEMBERS,
+    'cookie(request).',
+  );
+  checkTogether(check, given, name, 'cookie(request).');
+  check.finish();
+  return resolveCookie(given, name);
+}
+
+/**
+ * Checks the cookie's options against each other and the cookie's name.
+ *
+ * @param path what a message puts before the name of an option
+ */
+export function checkTogether(
+  check: OptionCheck,
+  given: SessionCookieOptions,
+  name: string,
+  path: string,
+): void {
+  const prefix = prefixOf(name);
+  const because = `with a "${name}" cookie name (RFC 6265bis §4.1.3)`;
+  const why = prefix ? because : demandForSecure(given, path);
+  if (why !== undefined && given.secure === false)
+    check.fail(`${path}secure`, `must not be false ${why}`, 'false');
   if (prefix?.startsWith('host')) {
-    if (cookie.domain !== undefined) {
-      check.fail('cookie.domain', `must not be set ${because(`a "${name}" cookie name`)}`, cookie.domain);
-    }
-    if (cookie.path !== '/')
-      check.fail('cookie.path', `must be "/" ${because(`a "${name}" cookie name`)}`, cookie.path);
+    const { domain, path: at = '/' } = given;
+    if (domain !== undefined) check.fail(`${path}domain`, `must not be set ${because}`, show(domain));
+    if (at !== '/') check.fail(`${path}path`, `must be "/" ${because}`, show(at));
   }
-  if (prefix?.endsWith('http') && !cookie.httpOnly) {
-    check.fail('cookie.httpOnly', `must not be false ${because(`a "${name}" cookie name`)}`, false);
-  }
-  return secureOnly && cookie.secure === 'auto' ? { ...cookie, secure: true } : cookie;
+  if (prefix?.endsWith('http') && given.httpOnly === false)
+    check.fail(`${path}httpOnly`, `must not be false ${because}`, 'false');
+}
+
+/** Fills in the defaults of options that are checked. */
+export function resolveCookie(given: SessionCookieOptions, name: string): ResolvedCookie {
+  const { path = '/', domain, secure = 'auto', httpOnly = true, sameSite = 'lax' } = given;
+  const { partitioned = false, priority, persistent = true } = given;
+  const mustBeSecure = prefixOf(name) !== undefined || demandForSecure(given, '') !== undefined;
+  return {
+    path,
+    domain,
+    secure: mustBeSecure || secure,
+    httpOnly,
+    sameSite,
+    partitioned,
+    priority,
+    persistent,
+  };
+}
+
+/** The prefix of a name, in small letters: browsers compare without regard to case, so any spelling binds (S38). */
+const prefixOf = (name: string): string | undefined =>
+  /^__(Host-Http|Host|Secure|Http)-/i.exec(name)?.[1]?.toLowerCase();
+
+/** Which of its own options makes a cookie Secure, if one does. */
+function demandForSecure({ sameSite, partitioned }: SessionCookieOptions, path: string): string | undefined {
+  if (sameSite === 'none') return `with ${path}sameSite 'none' (RFC 6265bis §5.7)`;
+  return partitioned === true ? `with ${path}partitioned (CHIPS)` : undefined;
 }

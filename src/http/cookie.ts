@@ -1,12 +1,37 @@
-import { Inject, Injectable } from '@nestjs/common';
 import { serialize } from 'cookie';
-import cookieParser from 'cookie-parser';
-import { sign } from 'cookie-signature';
+import { sign, unsign } from 'cookie-signature';
+import type { ResolvedCookie } from './cookie-options.js';
+import { SessionError } from '../errors.js';
 import { type CookieRequest, isSecure, rawOf } from './request.js';
+import type { HttpSettings } from './settings.js';
 import { parseId } from '../session/id.js';
 import type { Session } from '../session/session.js';
-import type { SessionSettings } from '../nest/session.options.js';
-import { SESSION_SETTINGS } from '../nest/session.store.js';
+
+/** What the session cookie is made and verified with. */
+export type CookieSettings = Pick<HttpSettings, 'cookieName' | 'cookie' | 'secrets'>;
+
+/** An id that goes out. */
+export interface IssuedId {
+  readonly id: string;
+  /** Milliseconds since 1970. */
+  readonly expiresAt: number;
+}
+
+/** What a request has under the cookie's name. */
+export interface ReceivedCookies {
+  /** Different texts of an id's form, verified where cookies are signed, in the order they came. */
+  readonly ids: readonly string[];
+  /** Whether there was anything else, or more ids than are ever read. */
+  readonly rejected: boolean;
+}
+
+/** More ids than this in one request count as none (S55). */
+const MAX_IDS = 8;
+/** RFC 6265bis §5.5: browsers cap Max-Age at 400 days (S41). */
+const MAX_AGE_LIMIT = 34_560_000;
+
+const NOTHING: ReceivedCookies = Object.freeze({ ids: Object.freeze([]), rejected: false });
+const REJECTED: ReceivedCookies = Object.freeze({ ids: Object.freeze([]), rejected: true });
 
 /** What cookie-parser leaves on a request. */
 interface ParsedCookies {
@@ -15,118 +40,162 @@ interface ParsedCookies {
   readonly signedCookies?: Readonly<Record<string, unknown>>;
 }
 
-/** How many cookies of the name are tried (S55). */
-const MAX_CANDIDATES = 4;
-/** RFC 6265bis §5.5: browsers cap Max-Age at 400 days (S41). */
-const MAX_AGE_LIMIT = 34_560_000;
-
 /** The session cookie as text: for responses that are made by hand. */
-@Injectable()
 export class SessionCookie {
-  constructor(@Inject(SESSION_SETTINGS) private readonly settings: SessionSettings) {}
+  // Private to the language: what is injected gets printed, and the settings hold the signing keys (S50).
+  readonly #settings: CookieSettings;
 
-  /** The cookie's value in this request, verified if cookies are signed; undefined if there is none that is sound. */
+  constructor(settings: CookieSettings) {
+    this.#settings = settings;
+  }
+
+  /**
+   * The id that this request brings in the cookie, verified if cookies are signed. Undefined if there is none
+   * that is sound, or more than one: which of them is live only the storage could tell (S43).
+   */
   read(request: CookieRequest): string | undefined {
-    return this.candidates(request).find((value) => parseId(value));
+    const { ids } = this.received(request);
+    return ids.length === 1 ? ids[0] : undefined;
   }
 
   /**
    * The `Set-Cookie` text that hands out the session's id.
    *
-   * @param request tells `secure: 'auto'` whether the request came over HTTPS; without it the cookie is not Secure
+   * @param request tells `secure: 'auto'` whether the request came over HTTPS; without it the cookie is not
+   *   Secure. Where the option `cookie` is a function, it is what the function is given, and required
+   * @throws {SessionOptionsError} if the option `cookie` is a function, and what it gave is wrong
    */
   issue(session: Session<any>, request?: CookieRequest): string {
-    return this.text(session.id, session.expiresAt, request);
+    const issued = { id: session.id, expiresAt: session.expiresAt.getTime() };
+    return this.#issue(issued, this.#cookieFor(request), request);
   }
 
-  /** The `Set-Cookie` text that makes the browser forget the session, with every attribute it was set with (S28). */
+  /**
+   * The `Set-Cookie` text that makes the browser forget the session, with every attribute it was set with (S28).
+   *
+   * @param request as for {@link issue}
+   * @throws {SessionOptionsError} as {@link issue}
+   */
   clear(request?: CookieRequest): string {
-    return serialize(this.settings.cookieName, '', {
-      ...this.attributes(request),
-      maxAge: 0,
-      expires: new Date(0),
-    });
+    return this.#clear(this.#cookieFor(request), request);
   }
 
-  /** @internal */
-  text(id: string, expiresAt: Date, request?: CookieRequest): string {
-    const { cookieName, cookie, secrets } = this.settings;
-    const left = Math.ceil((expiresAt.getTime() - Date.now()) / 1_000);
-    return serialize(cookieName, secrets.length > 0 ? `s:${sign(id, secrets[0]!)}` : id, {
-      ...this.attributes(request),
+  /** Name and value alone, as the `Cookie` header of a request has them. @internal */
+  pair(id: string): string {
+    return serialize(this.#settings.cookieName, this.#value(id));
+  }
+
+  /**
+   * The `Set-Cookie` text for the answer to a request; undefined where it may not go out, as it is Secure and
+   * the request came in plain HTTP (S47).
+   *
+   * @internal
+   */
+  answer(told: IssuedId | 'ended', request: CookieRequest): string | undefined {
+    const cookie = this.#cookieFor(request);
+    if (cookie.secure === true && !isSecure(request)) return undefined;
+    return told === 'ended' ? this.#clear(cookie, request) : this.#issue(told, cookie, request);
+  }
+
+  /** Whether the cookie has an end of its own in the browser, which every touch moves. @internal */
+  isPersistent(request: CookieRequest): boolean {
+    return this.#cookieFor(request).persistent;
+  }
+
+  /**
+   * What the request has under the cookie's name. Form and signature of all of it are looked at, as that costs
+   * no call of the storage: junk neither hides a sound id nor uses up the number of those that are read.
+   *
+   * @internal
+   */
+  received(request: CookieRequest): ReceivedCookies {
+    const { cookieName } = this.#settings;
+    const header = rawOf(request).headers.cookie;
+    if (header === undefined) return this.#receivedParsed(request as ParsedCookies);
+    let ids: string[] | undefined;
+    let rejected = false;
+    for (let start = 0, end = 0; start < header.length; start = end + 1) {
+      end = header.indexOf(';', start);
+      if (end === -1) end = header.length;
+      while (header.charCodeAt(start) === 32 || header.charCodeAt(start) === 9) start++;
+      // Byte for byte (S45): a name in other letters, or with more behind it, is another cookie.
+      if (!header.startsWith(cookieName, start) || header[start + cookieName.length] !== '=') continue;
+      const id = this.#idIn(header.slice(start + cookieName.length + 1, end).trimEnd());
+      if (id === undefined) rejected = true;
+      else if (!ids) ids = [id];
+      else if (!ids.includes(id) && ids.push(id) > MAX_IDS) return REJECTED;
+    }
+    return ids ? { ids, rejected } : rejected ? REJECTED : NOTHING;
+  }
+
+  /** No Cookie header, but cookies: an adapter handed over what it had parsed already. */
+  #receivedParsed({ secret, cookies, signedCookies }: ParsedCookies): ReceivedCookies {
+    const { cookieName, secrets } = this.#settings;
+    // What cookie-parser verified is verified if it had one of our secrets.
+    const signed = typeof secret === 'string' && secrets.includes(secret);
+    const values = (secrets.length === 0 ? cookies : signed && signedCookies) || {};
+    if (!Object.hasOwn(values, cookieName)) return NOTHING;
+    const id = values[cookieName];
+    return typeof id === 'string' && parseId(id) ? { ids: [id], rejected: false } : REJECTED;
+  }
+
+  /** The id in a cookie's value; undefined if that has not its form, or no signature of ours: nothing falls back (S9). */
+  #idIn(value: string): string | undefined {
+    const { secrets } = this.#settings;
+    if (secrets.length === 0) return parseId(value) && value;
+    const signed = decoded(value);
+    if (!signed?.startsWith('s:')) return undefined;
+    const text = signed.slice(2);
+    const id = text.slice(0, text.lastIndexOf('.'));
+    if (!parseId(id)) return undefined;
+    return secrets.some((secret) => unsign(text, secret) !== false) ? id : undefined;
+  }
+
+  #value(id: string): string {
+    const { secrets } = this.#settings;
+    return secrets.length > 0 ? `s:${sign(id, secrets[0]!)}` : id;
+  }
+
+  #cookieFor(request: CookieRequest | undefined): ResolvedCookie {
+    const { cookie } = this.#settings;
+    if (typeof cookie !== 'function') return cookie;
+    if (request !== undefined) return cookie(request);
+    throw new SessionError(
+      'SessionCookie: the option cookie is a function of the request; pass the request to issue() and clear().',
+    );
+  }
+
+  #issue({ id, expiresAt }: IssuedId, cookie: ResolvedCookie, request: CookieRequest | undefined): string {
+    const left = Math.ceil((expiresAt - Date.now()) / 1_000);
+    return serialize(this.#settings.cookieName, this.#value(id), {
+      ...attributes(cookie, request),
       ...(cookie.persistent && { maxAge: Math.min(Math.max(left, 0), MAX_AGE_LIMIT) }),
     });
   }
 
-  /** Whether the cookie may not go out: it is Secure, and the request came in plain HTTP (S47). @internal */
-  isWithheld(request: CookieRequest): boolean {
-    return this.settings.cookie.secure === true && !isSecure(request);
-  }
-
-  /** The different values that the request has under the cookie's name, at most four, signatures checked. @internal */
-  candidates(request: CookieRequest): string[] {
-    const { cookieName, secrets } = this.settings;
-    const parsed = request as ParsedCookies;
-    const header = rawOf(request).headers.cookie;
-    if (header === undefined) {
-      // No header, but cookies: an adapter handed over what it had parsed already.
-      const value =
-        (secrets.length > 0 ? this.verifiedByParser(parsed) && parsed.signedCookies : parsed.cookies) || {};
-      return Object.hasOwn(value, cookieName) && typeof value[cookieName] === 'string'
-        ? [value[cookieName]]
-        : [];
-    }
-    const values = valuesOf(header, cookieName);
-    if (secrets.length === 0) return values;
-    return values.map((value) => this.verify(value)).filter((value) => value !== undefined);
-  }
-
-  /** Whether cookie-parser ran with one of our secrets, so that what it verified is verified. */
-  private verifiedByParser({ secret }: ParsedCookies): boolean {
-    return typeof secret === 'string' && this.settings.secrets.includes(secret);
-  }
-
-  /** The value inside a signature; undefined if it is not signed, or not by us: nothing falls back (S9). */
-  private verify(text: string): string | undefined {
-    let signed: string;
-    try {
-      signed = decodeURIComponent(text);
-    } catch {
-      return undefined;
-    }
-    if (!signed.startsWith('s:')) return undefined;
-    const value = cookieParser.signedCookie(signed, [...this.settings.secrets]);
-    return value === false ? undefined : value;
-  }
-
-  private attributes(request: CookieRequest | undefined) {
-    const { path, domain, secure, httpOnly, sameSite, partitioned, priority } = this.settings.cookie;
-    return {
-      path,
-      domain,
-      secure: secure === 'auto' ? request !== undefined && isSecure(request) : secure,
-      httpOnly,
-      sameSite,
-      partitioned,
-      priority,
-    };
+  #clear(cookie: ResolvedCookie, request: CookieRequest | undefined): string {
+    const { cookieName } = this.#settings;
+    return serialize(cookieName, '', { ...attributes(cookie, request), maxAge: 0, expires: new Date(0) });
   }
 }
 
-/** The different values of a name in a Cookie header, in the order they came, at most {@link MAX_CANDIDATES}. */
-function valuesOf(header: string, name: string): string[] {
-  const values: string[] = [];
-  for (let start = 0; start < header.length;) {
-    let end = header.indexOf(';', start);
-    if (end === -1) end = header.length;
-    while (header.charCodeAt(start) === 32 || header.charCodeAt(start) === 9) start++;
-    // Byte for byte (S45): a name in other letters is another cookie.
-    if (header.startsWith(name, start) && header.charCodeAt(start + name.length) === 61) {
-      const value = header.slice(start + name.length + 1, end).trimEnd();
-      if (!values.includes(value)) values.push(value);
-      if (values.length === MAX_CANDIDATES) break;
-    }
-    start = end + 1;
+function decoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
   }
-  return values;
+}
+
+function attributes(cookie: ResolvedCookie, request: CookieRequest | undefined) {
+  const { path, domain, secure, httpOnly, sameSite, partitioned, priority } = cookie;
+  return {
+    path,
+    domain,
+    secure: secure === 'auto' ? request !== undefined && isSecure(request) : secure,
+    httpOnly,
+    sameSite,
+    partitioned,
+    priority,
+  };
 }

@@ -1,95 +1,114 @@
 import { inspect } from 'node:util';
-import { type ArgumentsHost, Injectable, type OnModuleInit } from '@nestjs/common';
-import { HttpAdapterHost } from '@nestjs/core';
-import { after, isThenable } from '../awaitable.js';
-import type { SessionEngine } from '../session/engine.js';
+import { after, type Awaitable, isThenable } from '../awaitable.js';
 import { SessionError } from '../errors.js';
 import { SessionStorageError } from '../errors.http.js';
+import { asked, commit, look, touchIsDue } from '../session/save.js';
 import { Session } from '../session/session.js';
-import type { SessionCarrier, SessionState } from '../session/state.js';
-import { SessionStore, type SessionsOfRequests, type SessionTarget } from '../nest/session.store.js';
-import type { Awaitable } from '../awaitable.js';
-import { type Carried, carriedBy, hangNet, prepareResponses } from './response-patch.js';
-import type { ResponseNet } from './save-before-send.js';
-import { SessionCookie } from './cookie.js';
+import type { Sessions } from '../session/sessions.js';
+import type { SessionState, StateExchange } from '../session/state.js';
+import { refuseCrossOrigin } from './cross-origin.js';
+import type { HttpSettings } from './settings.js';
 import { type AnyResponse, type CookieRequest, rawOf, rawResponseOf, responseOf } from './request.js';
+import { attach, exchangeOf } from './response-patch.js';
+import type { Outgoing, SaveBeforeSend, SessionHeaders } from './save-before-send.js';
+import type { ReceivedIds, SessionTransport } from './transport.js';
 
-/** Finds the session of a request once, and remembers it for whoever asks next. */
-@Injectable()
-export class RequestSessions implements SessionsOfRequests, OnModuleInit {
-  private readonly engine: SessionEngine;
+/** How a session is asked for. */
+export interface Ask {
+  /** False: this does not count as use. Undefined: it does, unless the route said otherwise. */
+  readonly touch?: boolean | undefined;
+  /** `'allow'`: from whatever origin the request comes. */
+  readonly crossOrigin?: 'allow' | undefined;
+}
 
+/** The exchanges of one module: each request's is made when its session is first asked for. */
+export class Exchanges {
   constructor(
-    store: SessionStore<any>,
-    private readonly cookie: SessionCookie,
-    private readonly adapterHost: HttpAdapterHost,
-  ) {
-    this.engine = store.engine;
-    store.requests = this;
-  }
+    readonly sessions: Sessions,
+    readonly transport: SessionTransport,
+    readonly settings: HttpSettings,
+  ) {}
 
-  /** Before the first request, so that what other middleware wraps around a response is wrapped around the hooks. */
-  onModuleInit(): void {
-    prepareResponses(this.adapterHost.httpAdapter?.getInstance?.());
-  }
-
-  /** The session that a request carries: read on the first call, with its response netted from then on. */
-  open(request: CookieRequest, response: AnyResponse | undefined): Awaitable<RequestSession> {
+  /**
+   * @throws {SessionCrossOriginError} if the request may not open a session, before anything is read (S61)
+   * @throws {SessionError} if the request has a session of another module, or leads to no response
+   */
+  open(request: CookieRequest, response?: AnyResponse, ask: Ask = {}): Awaitable<Exchange> {
     const raw = rawOf(request);
-    let carried = carriedBy(raw) as RequestSession | undefined;
-    if (!carried) {
-      carried = new RequestSession(this.engine, this.cookie, request);
-      hangNet(raw, response === undefined ? responseOf(raw) : rawResponseOf(response), carried);
-    } else if (carried.engine !== this.engine) {
+    const rawResponse = response === undefined ? responseOf(raw) : rawResponseOf(response);
+    const found = exchangeOf(raw, rawResponse) as Exchange | undefined;
+    if (found && found.module !== this) {
       throw new SessionError(
         'This request has a session of another SessionModule already: one request, one module.',
       );
     }
-    return carried.loaded();
-  }
-
-  of(target: SessionTarget, response?: AnyResponse): Awaitable<Session<any>> {
-    if (typeof target !== 'object' || target === null) {
-      throw new SessionError(
-        `SessionStore.of() takes a request or a context of Nest; got ${String(target)}.`,
-      );
-    }
-    if (!isHost(target)) return after(this.open(target, response), sessionOf);
-    if (target.getType() !== 'http') refuseContext(target);
-    const http = target.switchToHttp();
-    return after(this.open(http.getRequest(), http.getResponse()), sessionOf);
+    const exchange = found ?? new Exchange(this, request);
+    if (ask.crossOrigin !== 'allow') exchange.checkOrigin();
+    if (!found) attach(raw, rawResponse, exchange);
+    exchange.count(ask.touch);
+    return exchange.load();
   }
 }
 
-/** The session of one request, and what has to happen to it when the response goes out. */
-export class RequestSession implements Carried, SessionCarrier {
+/**
+ * One request together with its response: it loads the session once, writes its use once, saves before anything leaves,
+ * and decides what the client is told.
+ */
+export class Exchange implements Outgoing, StateExchange {
   /** Undefined until it is loaded. */
-  state: SessionState | undefined;
   session: Session<any> | undefined;
-  net: ResponseNet | undefined;
+  /** Stands before the response; set when the exchange is attached to it. */
+  out: SaveBeforeSend | undefined;
 
+  private readonly received: ReceivedIds;
+  private state: SessionState | undefined;
+  /** Proofs of the ids that came with the request and were live. */
+  private came: readonly string[] = [];
+  private touch: 'tried' | 'written' | undefined;
+  /** How many sessions had ended when this one was last seen to be there. */
+  private endsSeen = 0;
+  private used: boolean | undefined;
+  private originChecked = false;
   private loading: PromiseLike<this> | undefined;
-  private committing: PromiseLike<void> | undefined;
-  private failed = false;
+  private settling: PromiseLike<void> | undefined;
 
   constructor(
-    readonly engine: SessionEngine,
-    private readonly cookie: SessionCookie,
+    readonly module: Exchanges,
     private readonly request: CookieRequest,
-  ) {}
+  ) {
+    this.received = module.transport.receive(request);
+  }
+
+  get headersSent(): boolean {
+    return this.out?.headersSent ?? false;
+  }
+
+  get counts(): boolean {
+    return this.used === true;
+  }
+
+  /** Whether this request counts as use: whoever asks first decides, and later only an explicit yes changes a no. */
+  count(touch: boolean | undefined): void {
+    if (touch !== true && this.used !== undefined) return;
+    const { touchWhen } = this.module.settings;
+    this.used = touch !== false && (touchWhen === undefined || touchWhen(this.request));
+  }
+
+  /** A foreign page cannot send a bearer's header unasked, so bearers are not checked. */
+  checkOrigin(): void {
+    if (this.originChecked) return;
+    const { mode } = this.module.settings.crossOrigin;
+    if (mode !== 'allow' && this.received.via !== 'bearer') {
+      refuseCrossOrigin(this.request, this.module.settings.crossOrigin, this.module.sessions.events);
+    }
+    this.originChecked = true;
+  }
 
   /** Reads the session once; whoever asks meanwhile waits for the same, and after a failure it is tried again. */
-  loaded(): Awaitable<this> {
-    if (this.state) return this;
+  load(): Awaitable<this> {
+    if (this.session) return this;
     if (this.loading) return this.loading;
-    const found = after(this.find(), (live) => {
-      const state = live ?? this.engine.lifecycle.begin();
-      state.carrier = this;
-      state.cameByCookie = live !== undefined;
-      this.state = state;
-      this.session = new Session(state, this.engine);
-      return this;
-    });
+    const found = after(this.find(), (live) => this.begin(live));
     if (!isThenable(found)) return found;
     const done = () => void (this.loading = undefined);
     this.loading = found;
@@ -97,63 +116,145 @@ export class RequestSession implements Carried, SessionCarrier {
     return found;
   }
 
-  /** Where a request is logged with all that hangs on it, no id shows (S50). */
-  [inspect.custom](): string {
-    return 'RequestSession';
-  }
-
-  get sealed(): boolean {
-    return this.net!.sealed;
+  /** Saves what is not saved yet, and the use of the session if it is due. */
+  settle(): Awaitable<void> {
+    const { state } = this;
+    if (this.loading) return this.handlerStarted(this.loading).then(() => this.settle());
+    if (!state) return;
+    // Whoever sends meanwhile fails with it: a stream that a handler left running must not become a success.
+    if (this.settling) return this.settling.then(() => this.settle());
+    const { storage } = this.module.sessions;
+    const touches = this.counts && !this.touch && !state.refused && !this.isToldItsId() && touchIsDue(state);
+    if (touches) this.touch = 'tried';
+    const saved = after(commit(state, touches), (written): Awaitable<void> => {
+      if (written) this.endsSeen = storage.ends;
+      if (written === 'touch') this.touch = 'written';
+      // An id that is handed out must open a session: one that was made before may have been ended since.
+      else if (this.endsSeen !== storage.ends && !this.headersSent && this.isToldItsId())
+        return this.lookAgain();
+    });
+    const settled =
+      typeof this.module.settings.cookie === 'function'
+        ? after(saved, () => {
+            // Asked here for the sake of its errors: an answer can still be replaced.
+            if (!this.headersSent) this.answer();
+          })
+        : saved;
+    if (!isThenable(settled)) return;
+    const done = () => void (this.settling = undefined);
+    this.settling = settled;
+    settled.then(done, done);
+    return settled;
   }
 
   get wasUsed(): boolean {
-    return !this.failed && (!this.state || this.state.ttlChanged || this.state.values.wasUsed);
+    const { state } = this;
+    return !state || state.ttl !== undefined || state.values.wasUsed;
   }
 
-  /**
-   * Saves before a lock is released.
-   *
-   * @param selfAnswered the handler sends its answer itself, so that nothing but the net can put an error in its place
-   */
-  async saveLocked(selfAnswered: boolean): Promise<void> {
+  headers(): SessionHeaders {
     try {
-      await this.settle();
-    } catch (error) {
-      if (selfAnswered) this.net?.replace(error);
-      throw error;
+      return this.answer();
+    } catch {
+      // The application's cookie function gave something wrong, and that was reported when the session was saved.
+      return this.module.transport.headers(this.received.via, undefined, this.request);
     }
   }
 
+  report(error: unknown): number {
+    const status = (error as { getStatus?(): number }).getStatus?.();
+    // What failed in the storage is in the log already.
+    if (!(error instanceof SessionStorageError)) {
+      this.module.sessions.events.error('A response was not sent, as its session could not be saved', error);
+    }
+    return status ?? 500;
+  }
+
+  /** Runs a route while it holds the session; what it wrote is saved before anybody else has its turn. */
+  locked<R>(run: () => Promise<R>, answersItself: (value: R) => boolean): Promise<R> {
+    const state = this.state!;
+    const saveNow = () => asked(state, async () => this.settle());
+    return this.module.sessions.turns.locked(state, async () => {
+      let value: R;
+      try {
+        value = await run();
+      } catch (error) {
+        // What the handler wrote before it threw is saved too; where it cannot be, that is what the client is told.
+        await saveNow();
+        throw error;
+      }
+      try {
+        await saveNow();
+      } catch (error) {
+        // Nothing but the response itself can put an error in the place of an answer that the handler sent.
+        if (answersItself(value)) this.out?.replace(error);
+        throw error;
+      }
+      return value;
+    });
+  }
+
   isResponse(value: unknown): boolean {
-    const response = this.net?.response;
+    const response = this.out?.response;
     return value === response || (value as { raw?: unknown } | null)?.raw === response;
   }
 
-  report(error: unknown): number {
-    if (error instanceof SessionStorageError) return 503;
-    this.engine.events.error('A response was not sent, as its session could not be saved', error);
-    return 500;
+  /** Where a request is logged with all that hangs on it, no id shows (S50). */
+  [inspect.custom](): string {
+    return 'Exchange';
   }
 
-  settle(): Awaitable<void> {
-    if (this.failed) return;
-    if (this.loading) return this.handlerStarted(this.loading).then(() => this.settle());
-    if (!this.state) return;
-    // Whoever sends meanwhile fails with it: a stream that a handler left running must not become a success.
-    if (this.committing) return this.committing.then(() => this.settle());
+  private begin(live: readonly SessionState[]): this {
+    const { sessions } = this.module;
+    const state = live.length === 1 ? live[0]! : sessions.begin();
+    state.exchange = this;
+    state.hadSession = live.length === 0 && this.received.ids.length > 0;
+    if (live.length > 1) {
+      state.rivals = live;
+      sessions.events.emit('rejected');
+    }
+    this.came = live.map(({ proof }) => proof);
+    this.endsSeen = sessions.storage.ends;
+    this.state = state;
+    this.session = new Session(state, sessions);
+    return this;
+  }
+
+  /** The live sessions of the ids that came: two or more count as none (S43). */
+  private find(): Awaitable<readonly SessionState[]> {
+    const { sessions } = this.module;
+    const { ids, rejected } = this.received;
+    if (rejected) sessions.events.emit('rejected');
+    if (ids.length === 0) return [];
+    if (ids.length === 1) return after(sessions.find(ids[0]!), (state) => (state ? [state] : []));
+    return Promise.all(ids.map((id) => sessions.find(id))).then((found) =>
+      found.filter((state) => state !== undefined),
+    );
+  }
+
+  /** @throws {SessionOptionsError} if the application's cookie function gives something wrong */
+  private answer(): SessionHeaders {
+    const { module, state, request, session } = this;
+    const { via } = this.received;
+    const { transport } = module;
+    const told = state ? whatToTell(this.came, this.touch === 'written', state) : 'nothing';
+    if (told === 'nothing' || (told === 'id again' && !transport.renews(via, request))) {
+      return transport.headers(via, undefined, request);
+    }
+    if (told === 'ended') return transport.headers(via, 'ended', request);
+    return transport.headers(via, { id: state!.id!, expiresAt: session!.expiresAt.getTime() }, request);
+  }
+
+  private isToldItsId(): boolean {
+    return whatToTell(this.came, false, this.state!) === 'new id';
+  }
+
+  private async lookAgain(): Promise<void> {
     try {
-      const saving = this.engine.lifecycle.commit(this.state);
-      if (!isThenable(saving)) return;
-      this.committing = saving.then(
-        () => void (this.committing = undefined),
-        (error: unknown) => {
-          this.committing = undefined;
-          this.fail(error);
-        },
-      );
-      return this.committing;
+      await look(this.state!);
     } catch (error) {
-      this.fail(error);
+      // What cannot be asked is believed: an id that may be dead is better than a login that is lost (S18).
+      if (!(error instanceof SessionStorageError)) throw error;
     }
   }
 
@@ -165,62 +266,32 @@ export class RequestSession implements Carried, SessionCarrier {
     await loading.then(undefined, () => undefined);
     await new Promise(setImmediate);
   }
-
-  /** Told once: whatever answers the error must not fail by the same error again. */
-  private fail(error: unknown): never {
-    this.failed = true;
-    throw error;
-  }
-
-  private find(): Awaitable<SessionState | undefined> {
-    const candidates = this.cookie.candidates(this.request);
-    if (candidates.length === 0) return undefined;
-    return candidates.length === 1 ? this.engine.lifecycle.find(candidates[0]!) : this.pick(candidates);
-  }
-
-  /** Of several cookies of the name the one that is live; two that are live count as none (S43). */
-  private async pick(candidates: string[]): Promise<SessionState | undefined> {
-    const { lifecycle } = this.engine;
-    const live: SessionState[] = [];
-    for (const candidate of candidates) {
-      const state = await lifecycle.find(candidate);
-      if (state) live.push(state);
-    }
-    if (live.length > 1) lifecycle.events.emit('rejected');
-    return live.length === 1 ? live[0] : undefined;
-  }
-
-  cookieText(): string | undefined {
-    const { state, cookie, request } = this;
-    if (!state || state.cookieDue === 'none') return undefined;
-    if (cookie.isWithheld(request)) {
-      this.engine.events.warnOnce(
-        'The session cookie is Secure and the request came in plain HTTP: the cookie was withheld. ' +
-          'Behind a proxy that ends TLS, let the platform trust it ("trust proxy" on Express, trustProxy on Fastify)',
-      );
-      return undefined;
-    }
-    return state.cookieDue === 'clear'
-      ? cookie.clear(request)
-      : cookie.text(state.id!, new Date(state.expiresAt), request);
-  }
 }
 
-const sessionOf = ({ session }: RequestSession): Session<any> => session!;
+/** What the client is told of its session. */
+export type Told = 'nothing' | 'new id' | 'id again' | 'ended';
 
-function isHost(target: SessionTarget): target is ArgumentsHost {
-  return typeof (target as ArgumentsHost).switchToHttp === 'function';
-}
-
-/** @throws {SessionError} as only HTTP has a response to set a cookie on */
-export function refuseContext(context: ArgumentsHost): never {
-  throw new SessionError(
-    `The session of a request is for HTTP, and this is a context of type "${context.getType()}": ` +
-      'pass its request and response to SessionStore.of(), or load() the session by its id.',
-  );
+/**
+ * What the client is told when the headers go out: the one place that decides it.
+ *
+ * | the session as this holder has it                          | the client is told                     |
+ * |------------------------------------------------------------|----------------------------------------|
+ * | stored, its id is not the one that came: new or rotated     | the new id                             |
+ * | stored, its id came, its use was written                    | the id again, for its new deadline     |
+ * | stored, its id came                                         | nothing                                |
+ * | rotated elsewhere, ended elsewhere, another user's          | nothing: that id is dead (S11, S27)    |
+ * | ended by this request, and its id came                      | that it has ended (S28)                |
+ * | ended by this request, its id never went out; not stored    | nothing (S29)                          |
+ *
+ * @param came proofs of the ids that came and were live
+ * @param renewed whether this exchange wrote the use of the session
+ */
+export function whatToTell(came: readonly string[], renewed: boolean, state: SessionState): Told {
+  if (state.isOwner) return !came.includes(state.proof) ? 'new id' : renewed ? 'id again' : 'nothing';
+  return state.hasEnded && came.length > 0 ? 'ended' : 'nothing';
 }
 
 /** The session that a request carries already. */
 export function sessionOfRequest(request: CookieRequest): Session<any> | undefined {
-  return (carriedBy(rawOf(request)) as RequestSession | undefined)?.session;
+  return (exchangeOf(rawOf(request)) as Exchange | undefined)?.session;
 }

@@ -50,3 +50,18 @@ export function rawResponseOf(response: AnyResponse): ServerResponse {
   if (response instanceof ServerResponse) return response;
   return 'raw' in response ? response.raw : response;
 }
+
+/**
+ * Host and port that the client asked for, undefined or empty if it named none. Express and Fastify believe
+ * `X-Forwarded-Host` exactly as far as the application told them to trust its proxy; Node's own request knows
+ * the header alone.
+ */
+export function hostOf(request: CookieRequest): string | undefined {
+  const { host, hostname } = request as { host?: unknown; hostname?: unknown };
+  if (typeof host === 'string') return host;
+  const { headers } = rawOf(request);
+  const named = headers.host ?? (headers[':authority'] as string | undefined);
+  if (typeof hostname !== 'string' || hostname === '') return named;
+  // Middleware on Fastify gets Node's request with Fastify's word on the name, which says nothing of the port.
+  return named === hostname || named?.startsWith(`${hostname}:`) ? named : hostname;
+}

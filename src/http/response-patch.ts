@@ -1,23 +1,23 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type Natives, type Outgoing, ResponseNet } from './save-before-send.js';
+import { type Natives, type Outgoing, SaveBeforeSend } from './save-before-send.js';
 
 /**
  * Where a request remembers what belongs to it, and where its response finds its net. One property, and not
- * two, nor a WeakMap: on Express every property that is added costs microseconds, see {@link hangNet}, and
+ * two, nor a WeakMap: on Express every property that is added costs microseconds, see {@link attach}, and
  * so does the garbage collection of a WeakMap whose keys live as long as requests do.
  */
 const CARRIED = Symbol('nest-sessions');
 
 /** What a request carries. */
 export interface Carried extends Outgoing {
-  net: ResponseNet | undefined;
+  out: SaveBeforeSend | undefined;
   /** Whether the net is reached through the prototype of the responses, and not through methods of this one. */
   netIsShared?: boolean;
 }
 
 type CarryingRequest = IncomingMessage & { [CARRIED]?: Carried };
 
-export function carriedBy(request: IncomingMessage): Carried | undefined {
+export function exchangeOf(request: IncomingMessage, _response?: ServerResponse): Carried | undefined {
   return (request as CarryingRequest)[CARRIED];
 }
 
@@ -29,10 +29,10 @@ export function carriedBy(request: IncomingMessage): Carried | undefined {
  * is looked up costs one. So the methods are on that prototype instead, which Express has for the purpose, and
  * those of the platform are looked up there once. Elsewhere they go on the response.
  */
-export function hangNet(request: IncomingMessage, response: ServerResponse, carried: Carried): void {
+export function attach(request: IncomingMessage, response: ServerResponse, carried: Carried): void {
   const shared = prepared.get(Object.getPrototypeOf(response));
   const natives = shared ?? nativesOf(response);
-  carried.net = new ResponseNet(response, carried, natives);
+  carried.out = new SaveBeforeSend(response, carried, natives);
   if (shared) {
     carried.netIsShared = true;
   } else {
@@ -70,7 +70,7 @@ export function prepareResponses(application: unknown): void {
   for (const method of ['writeHead', 'write', 'end', 'flushHeaders'] as const) {
     const value = function (this: ServerResponse, ...args: unknown[]): unknown {
       const carried = (this.req as CarryingRequest)[CARRIED];
-      return carried?.netIsShared ? carried.net!.pass(method, args) : natives[method].apply(this, args);
+      return carried?.netIsShared ? carried.out!.pass(method, args) : natives[method].apply(this, args);
     };
     Object.defineProperty(prototype, method, { value, writable: true, configurable: true });
   }
@@ -92,8 +92,8 @@ const hooks = {
   },
 };
 
-function netOf(response: ServerResponse): ResponseNet | undefined {
-  return (response.req as CarryingRequest)[CARRIED]?.net;
+function netOf(response: ServerResponse): SaveBeforeSend | undefined {
+  return (response.req as CarryingRequest)[CARRIED]?.out;
 }
 
 function onClose(this: ServerResponse): void {

@@ -9,14 +9,20 @@ import {
   type HeaderMethods,
 } from './response-headers.js';
 
+export interface SessionHeaders {
+  readonly vary: string;
+  readonly cookie: string | undefined;
+  readonly token: string | undefined;
+}
+
 /** Whom the net works for: the session of one request. */
 export interface Outgoing {
   /** Saves what is not saved yet. Having failed once, it does nothing more. */
   settle(): Awaitable<void>;
   /** Whether anybody used the session since all was saved. */
   readonly wasUsed: boolean;
-  /** `Set-Cookie` text for the headers that go out now, if the browser is to be told something. */
-  cookieText(): string | undefined;
+  /** What the session adds to the headers that go out now. */
+  headers(): SessionHeaders;
   /** Logs why the answer cannot go out as it is, and says which status the client gets instead. */
   report(error: unknown): number;
 }
@@ -34,7 +40,7 @@ export type Natives = Record<Method, (...args: any[]) => unknown> &
  *
  * While saving takes its time, the application's calls wait in a queue, and are made in order afterwards.
  */
-export class ResponseNet {
+export class SaveBeforeSend {
   private queue: [Method, unknown[]][] | undefined;
   private toldToWait = false;
   private lateSettled = false;
@@ -59,7 +65,7 @@ export class ResponseNet {
   ) {}
 
   /** Whether the headers are out. */
-  get sealed(): boolean {
+  get headersSent(): boolean {
     // While calls are held, the response only pretends.
     return this.headersOut || (!this.queue && this.response.headersSent);
   }
@@ -73,7 +79,7 @@ export class ResponseNet {
       try {
         const settling = this.outgoing.settle();
         if (isThenable(settling)) {
-          this.headersOut = this.sealed;
+          this.headersOut = this.headersSent;
           this.queue = [];
           this.wait(settling);
           return this.hold(method, args);
@@ -120,7 +126,7 @@ export class ResponseNet {
       const given = headersIn(args);
       const headers = this.headersOut
         ? given
-        : addSessionHeaders(response, given, this.outgoing.cookieText(), this.natives);
+        : addSessionHeaders(response, given, this.outgoing.headers().cookie, this.natives);
       this.sentHeaders = headers;
       if (headers !== given) args[headersAt(args)] = headers;
       const result = this.natives.writeHead.apply(response, args);

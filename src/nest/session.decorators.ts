@@ -1,4 +1,5 @@
 import {
+  applyDecorators,
   createParamDecorator,
   type ExecutionContext,
   type PipeTransform,
@@ -7,19 +8,25 @@ import {
   UseInterceptors,
 } from '@nestjs/common';
 import { sessionOfRequest } from '../http/exchange.js';
-import { SessionLoader, SessionLockInterceptor } from './session.loader.js';
+import { asking, requestIn } from './contexts.js';
+import { SessionLoader } from './session.loader.js';
+import { SessionLockInterceptor } from './session-lock.interceptor.js';
 import type { DefaultSessionData } from '../session/session-data.js';
 import { SessionError } from '../errors.js';
-import type { Session as SessionObject } from '../session/session.js';
+import { Session as SessionObject } from '../session/session.js';
 
 type Pipe = Type<PipeTransform> | PipeTransform;
 
 const sessionParameter = createParamDecorator((path: string | undefined, context: ExecutionContext) => {
-  const session = sessionOfRequest(context.getArgByIndex(0));
+  const found = requestIn(context);
+  const session = found && sessionOfRequest(found.request);
   if (!session) {
+    const method = `${context.getClass().name}.${context.getHandler().name}`;
     throw new SessionError(
-      `${context.getClass().name}.${context.getHandler().name}: a decorator has replaced this method, ` +
-        'so that @Session() could not load the session. Put @UseSession() above that decorator.',
+      found
+        ? `${method}: a decorator has replaced this method, so that @Session() could not load the session. ` +
+            'Put @UseSession() above that decorator.'
+        : `${method}: @Session() needs a request, and a context of type "${context.getType()}" has none.`,
     );
   }
   return path === undefined ? session : session.get(path);
@@ -50,14 +57,37 @@ export function Session(...args: any[]): ParameterDecorator {
       );
     }
     decorate(target, key, index);
+    hideFromPipes(target, key, index);
     if (loaded.has(descriptor.value)) return;
     loaded.add(descriptor.value);
     UseGuards(SessionLoader)(target, key, descriptor);
   };
 }
 
-/** A route, or a controller's routes, that count as use of the session without asking for it. */
-export const UseSession = (): MethodDecorator & ClassDecorator => UseGuards(SessionLoader);
+/**
+ * A global ValidationPipe with `validateCustomDecorators` makes an object of the parameter's class. Compilers write this
+ * decorator as that class, as it has the name of the type: SWC and oxc do, tsc does not.
+ */
+function hideFromPipes(target: object, key: string | symbol, index: number): void {
+  const types = Reflect.getOwnMetadata('design:paramtypes', target, key) as unknown[] | undefined;
+  if (types?.[index] !== Session && types?.[index] !== SessionObject) return;
+  Reflect.defineMetadata('design:paramtypes', types.with(index, Object), target, key);
+}
+
+/**
+ * A route, or a controller's routes, that count as use of the session without asking for it.
+ *
+ * @param options.touch false: they see the session, and what they change is saved, but they are no use of it: its
+ *   deadline, its cookie and its flashes stay as they are (S65)
+ */
+export function UseSession({ touch }: { touch?: boolean | undefined } = {}): MethodDecorator &
+  ClassDecorator {
+  const load = UseGuards(SessionLoader);
+  return touch === undefined ? load : applyDecorators(asking({ touch }), load);
+}
 
 /** The requests of one session to this route, or to these routes, run one after another. */
 export const SessionLock = (): MethodDecorator & ClassDecorator => UseInterceptors(SessionLockInterceptor);
+
+/** Lets requests from any origin open their session here: webhooks, `form_post` of identity providers. */
+export const AllowCrossOrigin = (): MethodDecorator & ClassDecorator => asking({ crossOrigin: 'allow' });

@@ -1,10 +1,22 @@
-import { type CanActivate, type ExecutionContext, Injectable, UnauthorizedException } from '@nestjs/common';
+import {
+  type CanActivate,
+  type ExecutionContext,
+  Inject,
+  Injectable,
+  Optional,
+  UnauthorizedException,
+} from '@nestjs/common';
+import { demandModule } from './session.loader.js';
 import { SessionStore } from './session.store.js';
 
 /** Lets a request through if somebody is logged in; else 401. */
 @Injectable()
 export class SessionGuard implements CanActivate {
-  constructor(private readonly store: SessionStore<any>) {}
+  private readonly store: SessionStore<any>;
+
+  constructor(@Optional() @Inject(SessionStore) store?: SessionStore<any>) {
+    this.store = demandModule(store);
+  }
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const session = await this.store.of(context);

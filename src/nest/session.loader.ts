@@ -2,28 +2,37 @@ import {
   type CallHandler,
   type CanActivate,
   type ExecutionContext,
+  Inject,
   Injectable,
   type NestInterceptor,
+  Optional,
 } from '@nestjs/common';
-import { from, lastValueFrom, type Observable } from 'rxjs';
+import type { Observable } from 'rxjs';
 import { after } from '../awaitable.js';
 import { SessionError } from '../errors.js';
-import type { Awaitable } from '../awaitable.js';
-import { refuseContext, type RequestSession, RequestSessions } from '../http/exchange.js';
+import { Exchanges } from '../http/exchange.js';
+import { askOf, requestIn } from './contexts.js';
 
 /**
- * Loads the session before the handler runs, and has it saved and its cookie set when the response goes out.
- * To be bound where the routes that use sessions are not told one by one: to a controller, or globally.
+ * Loads the session before the handler runs, which has it saved and its cookie set when the response goes out. To be
+ * bound where the routes that use sessions are not told one by one: to a controller, or globally.
  */
 @Injectable()
 export class SessionInterceptor implements NestInterceptor {
-  constructor(private readonly requests: RequestSessions) {}
+  private readonly exchanges: Exchanges;
+
+  constructor(@Optional() @Inject(Exchanges) exchanges?: Exchanges) {
+    this.exchanges = demandModule(exchanges);
+  }
 
   intercept(
     context: ExecutionContext,
     next: CallHandler,
   ): Observable<unknown> | Promise<Observable<unknown>> {
-    return after(open(this.requests, context), () => next.handle()) as Promise<Observable<unknown>>;
+    const found = requestIn(context);
+    if (!found) return next.handle();
+    const opened = this.exchanges.open(found.request, found.response, askOf(context));
+    return after(opened, () => next.handle()) as Promise<Observable<unknown>>;
   }
 }
 
@@ -34,42 +43,25 @@ export class SessionInterceptor implements NestInterceptor {
  */
 @Injectable()
 export class SessionLoader implements CanActivate {
-  constructor(private readonly requests: RequestSessions) {}
+  private readonly exchanges: Exchanges;
+
+  constructor(@Optional() @Inject(Exchanges) exchanges?: Exchanges) {
+    this.exchanges = demandModule(exchanges);
+  }
 
   canActivate(context: ExecutionContext): boolean | Promise<boolean> {
-    return after(open(this.requests, context), () => true) as boolean | Promise<boolean>;
+    const found = requestIn(context);
+    if (!found) return true;
+    const opened = this.exchanges.open(found.request, found.response, askOf(context));
+    return after(opened, () => true) as boolean | Promise<boolean>;
   }
 }
 
-/** Runs the requests of one session that meet `@SessionLock()` one after another. */
-@Injectable()
-export class SessionLockInterceptor implements NestInterceptor {
-  constructor(private readonly requests: RequestSessions) {}
-
-  async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
-    if (Reflect.hasMetadata('__sse__', context.getHandler())) {
-      throw new SessionError(
-        `${context.getClass().name}.${context.getHandler().name}: @SessionLock() is not for @Sse(), whose stream would hold the session; use session.tap().`,
-      );
-    }
-    const carried = await open(this.requests, context);
-    return from(
-      carried.engine.exclusive.locked(carried.state!, async () => {
-        try {
-          const value: unknown = await lastValueFrom(next.handle(), { defaultValue: undefined });
-          await carried.saveLocked(value === undefined || carried.isResponse(value));
-          return value;
-        } catch (error) {
-          // What a handler wrote before it threw is saved too, and before anybody else has the session.
-          await carried.saveLocked(false).catch(() => undefined);
-          throw error;
-        }
-      }),
-    );
-  }
-}
-
-function open(requests: RequestSessions, context: ExecutionContext): Awaitable<RequestSession> {
-  if (context.getType() !== 'http') refuseContext(context);
-  return requests.open(context.getArgByIndex(0), context.getArgByIndex(1));
+/** @throws {SessionError} where Nest found no module of ours to take sessions from */
+export function demandModule<T>(found: T | undefined): T {
+  if (found) return found;
+  throw new SessionError(
+    'Sessions are used here, but SessionModule is not imported: add SessionModule.forRoot() to the imports of the root ' +
+      'module, or of the testing module. With isGlobal: false, each module that uses sessions imports it.',
+  );
 }

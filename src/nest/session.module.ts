@@ -1,18 +1,28 @@
 import {
   type DynamicModule,
+  Inject,
   type InjectionToken,
+  Logger,
   Module,
   type ModuleMetadata,
+  type OnModuleInit,
   type OptionalFactoryDependency,
   type Provider,
   type Type,
 } from '@nestjs/common';
-import { RequestSessions } from '../http/exchange.js';
-import { SessionCookie } from '../http/cookie.js';
-import { SessionPurger } from './session.purger.js';
+import { HttpAdapterHost } from '@nestjs/core';
 import { SessionOptionsError } from '../errors.js';
-import { resolveOptions, type SessionModuleOptions } from './session.options.js';
-import { SESSION_SETTINGS, SessionStore } from './session.store.js';
+import { SessionCookie } from '../http/cookie.js';
+import { Exchanges } from '../http/exchange.js';
+import { prepareResponses } from '../http/response-patch.js';
+import { SessionTransport } from '../http/transport.js';
+import { isOptions } from '../rules.js';
+import { SessionEvents } from '../session/events.js';
+import { Sessions } from '../session/sessions.js';
+import { type ModuleSettings, resolveOptions, type SessionModuleOptions } from './session.options.js';
+import { SessionPurger } from './session.purger.js';
+import { SessionStore } from './session.store.js';
+import { SESSION_OPTIONS } from './tokens.js';
 
 /** What a class for `useClass` or `useExisting` has. */
 export interface SessionOptionsFactory {
@@ -36,10 +46,12 @@ export interface SessionModuleAsyncOptions extends Scope, Pick<ModuleMetadata, '
 
 /** Sessions for a Nest application: import it once, in the root module. */
 @Module({})
-export class SessionModule {
+export class SessionModule implements OnModuleInit {
+  constructor(@Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost) {}
+
   static forRoot(options: SessionModuleRootOptions = {}): DynamicModule {
     // Options that are no object stop the boot like any other wrong ones, and not the import of a file.
-    if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    if (!isOptions(options)) {
       return assemble({}, settingsFrom({ useFactory: () => options }));
     }
     const { isGlobal, ...others } = options;
@@ -49,6 +61,11 @@ export class SessionModule {
   static forRootAsync(options: SessionModuleAsyncOptions): DynamicModule {
     const { isGlobal, imports, ...source } = options ?? {};
     return assemble({ isGlobal, imports }, settingsFrom(source));
+  }
+
+  /** Before the first request, so that what other middleware wraps around a response is wrapped around the hooks. */
+  onModuleInit(): void {
+    prepareResponses(this.adapterHost.httpAdapter?.getInstance?.());
   }
 }
 
@@ -64,10 +81,36 @@ function assemble(
     module: SessionModule,
     global: isGlobal === true,
     imports,
-    providers: [...checked, SessionStore, SessionCookie, RequestSessions, SessionPurger],
-    exports: [SessionStore, SessionCookie, RequestSessions],
+    providers: [...checked, ...PROVIDERS],
+    exports: [SessionStore, SessionCookie, Exchanges],
   };
 }
+
+const PROVIDERS: Provider[] = [
+  {
+    provide: SessionCookie,
+    inject: [SESSION_OPTIONS],
+    useFactory: (options: ModuleSettings) => new SessionCookie(options),
+  },
+  {
+    provide: Exchanges,
+    inject: [SESSION_OPTIONS, SessionCookie],
+    useFactory: (options: ModuleSettings, cookie: SessionCookie) => {
+      const log = new Logger('SessionModule');
+      for (const warning of options.warnings) log.warn(warning);
+      const events = new SessionEvents(log);
+      const sessions = new Sessions(options.storage, options, events);
+      const transport = new SessionTransport(cookie, options.transport, (text) => events.warnOnce(text));
+      return new Exchanges(sessions, transport, options);
+    },
+  },
+  {
+    provide: SessionStore,
+    inject: [Exchanges, SESSION_OPTIONS],
+    useFactory: (exchanges: Exchanges, { purge }: ModuleSettings) => new SessionStore(exchanges, purge.batch),
+  },
+  SessionPurger,
+];
 
 function settingsFrom(source: SessionModuleAsyncOptions): Provider[] {
   const { inject = [], useFactory, useClass, useExisting } = source;
@@ -77,7 +120,7 @@ function settingsFrom(source: SessionModuleAsyncOptions): Provider[] {
   }
   if (useFactory) {
     const resolve = async (...args: unknown[]) => resolveOptions(await useFactory(...args));
-    return [{ provide: SESSION_SETTINGS, inject, useFactory: resolve }];
+    return [{ provide: SESSION_OPTIONS, inject, useFactory: resolve }];
   }
   const factory = (useClass ?? useExisting)!;
   const resolve = async (from: SessionOptionsFactory) => {
@@ -87,7 +130,7 @@ function settingsFrom(source: SessionModuleAsyncOptions): Provider[] {
   };
   return [
     ...(useClass ? [useClass] : []),
-    { provide: SESSION_SETTINGS, inject: [factory], useFactory: resolve },
+    { provide: SESSION_OPTIONS, inject: [factory], useFactory: resolve },
   ];
 }
 
@@ -107,7 +150,7 @@ function problemOf(source: SessionModuleAsyncOptions): string | undefined {
   return undefined;
 }
 
-const settingsOf = (useFactory: () => unknown): Provider[] => [{ provide: SESSION_SETTINGS, useFactory }];
+const settingsOf = (useFactory: () => unknown): Provider[] => [{ provide: SESSION_OPTIONS, useFactory }];
 
 function refuse(problem: string): never {
   throw new SessionOptionsError(`SessionModule: ${problem}`);

@@ -1,40 +1,36 @@
 import { randomBytes } from 'node:crypto';
-import { Check, isCodec, isCount, isCron, isFunction, isObject, kindOf, orDefault } from '../rules.js';
-import { COOKIE_NAME_RULE, isCookieName, resolveCookie } from '../http/cookie-options.js';
+import { inspect } from 'node:util';
+import { validateCronExpression } from 'cron';
+import {
+  checkCookie,
+  checkTogether,
+  cookieNameRule,
+  cookieRule,
+  resolveCookie,
+  type SessionCookieOptions,
+} from '../http/cookie-options.js';
+import { type CrossOriginOptions, crossOriginRule, resolveCrossOrigin } from '../http/origin.js';
+import type { CookieRequest } from '../http/request.js';
+import type { HttpSettings } from '../http/settings.js';
+import {
+  doubtOf,
+  type Duration,
+  duration,
+  durationOrZero,
+  functionThat,
+  isOptions,
+  kindOf,
+  milliseconds,
+  OptionCheck,
+  type OptionRules,
+  show,
+  timerDuration,
+  wholeNumber,
+} from '../rules.js';
+import type { DefaultSessionData } from '../session/session-data.js';
+import type { SessionCodec, SessionSettings } from '../session/settings.js';
 import { MemoryStorage } from '../storage/memory/storage.js';
 import type { SessionStorage } from '../storage/session-storage.js';
-
-/** Seconds, or a string as the `ms` package reads it: `'30m'`, `'1h'`, `'14 days'`. */
-export type Duration = number | string;
-
-/**
- * How one value is written into a storage and read back. A value that was not changed must be written as the same
- * text again: that is how a change in place is found. To encrypt, derive the IV from the value (AES-SIV) rather than
- * from chance, or every object that is read counts as changed, and is written.
- */
-export interface SessionCodec {
-  encode(value: unknown): string;
-  decode(text: string): unknown;
-}
-
-export interface SessionCookieOptions {
-  /** Default `'/'`. */
-  path?: string | undefined;
-  /** Default none: the cookie belongs to this host alone. */
-  domain?: string | undefined;
-  /** Default `'auto'`: Secure if the request came over HTTPS, a proxy's word included if the app trusts it. */
-  secure?: boolean | 'auto' | undefined;
-  /** Default true. */
-  httpOnly?: boolean | undefined;
-  /** Default `'lax'`. */
-  sameSite?: 'strict' | 'lax' | 'none' | undefined;
-  /** Default false. */
-  partitioned?: boolean | undefined;
-  /** Default none. */
-  priority?: 'low' | 'medium' | 'high' | undefined;
-  /** Default true; false: a cookie without Max-Age, which ends with the browser. */
-  persistent?: boolean | undefined;
-}
 
 /** What `SessionModule.forRoot()` takes. Everything has a default. */
 export interface SessionModuleOptions {
@@ -46,15 +42,19 @@ export interface SessionModuleOptions {
   touchAfter?: Duration | undefined;
   /** Default `'sid'`. */
   cookieName?: string | undefined;
-  cookie?: SessionCookieOptions | undefined;
+  /**
+   * The cookie's attributes; or a function of the platform's request that returns them, for tenants. It is asked again
+   * for the cookie that clears, and must give the same for the same client.
+   */
+  cookie?: SessionCookieOptions | ((request: any) => SessionCookieOptions) | undefined;
   /** Signs the cookie in cookie-parser's format; of a list the first signs, all verify. Default none. */
   secret?: string | readonly string[] | undefined;
-  /** Where sessions rest. Default `new MemoryStorage()`. */
+  /** Default a `MemoryStorage`. */
   storage?: SessionStorage | undefined;
-  /** What a new session starts with. Default `{}`. */
-  initial?: (() => object) | undefined;
+  /** What a new session starts with. Default nothing. */
+  initial?: (() => Partial<DefaultSessionData>) | undefined;
   /** When expired sessions are removed, and how many at a time; false: never. Default every minute, 1,000. */
-  purge?: { cron?: string | undefined; batch?: number | undefined } | false | undefined;
+  purge?: PurgeOptions | false | undefined;
   /** Default JSON. */
   codec?: SessionCodec | undefined;
   /** Largest encoded size of one session's data in bytes. Default 65,536. */
@@ -62,161 +62,167 @@ export interface SessionModuleOptions {
   /** Makes the secret part of an id: 22 to 256 characters of `A–Z a–z 0–9 . _ ~ -`. Default 32 random bytes. */
   generateId?: (() => string) | undefined;
   /** How long `tap` and `@SessionLock` wait for their turn, and hold it at most. Default `'10s'`, `'30s'`. */
-  lock?: { wait?: Duration | undefined; hold?: Duration | undefined } | undefined;
+  lock?: LockTimes | undefined;
+  /**
+   * Unsafe requests that pages of other origins send: `'refuse'` (the default), `'log'` or `'allow'` all of them, or
+   * trust some origins (S61).
+   */
+  crossOrigin?: 'refuse' | 'log' | 'allow' | CrossOriginOptions | undefined;
+  /** Whether a request counts as use; a poll should not. It gets the platform's request. Default every one does. */
+  touchWhen?: ((request: any) => boolean) | undefined;
+  /** How clients send their id: by cookie (the default), by `Authorization: Bearer`, or both in a list. */
+  transport?: Transport | readonly Transport[] | undefined;
 }
 
-/** The options once checked: defaults filled in, times in milliseconds. */
-export interface SessionSettings {
-  readonly ttl: number;
-  /** `Infinity`: no absolute timeout. */
-  readonly absoluteTtl: number;
-  readonly touchAfter: number;
-  readonly cookieName: string;
-  readonly cookie: Readonly<
-    Required<Omit<SessionCookieOptions, 'domain' | 'priority'>> &
-      Pick<SessionCookieOptions, 'domain' | 'priority'>
-  >;
-  readonly secrets: readonly string[];
-  readonly storage: SessionStorage;
-  readonly initial: (() => object) | undefined;
-  readonly purge: { readonly cron: string | false; readonly batch: number };
-  readonly codec: SessionCodec;
-  readonly maxBytes: number;
-  readonly generateId: () => string;
-  readonly lock: { readonly wait: number; readonly hold: number };
+type Transport = HttpSettings['transport'][number];
+
+interface PurgeOptions {
+  cron?: string | undefined;
+  batch?: number | undefined;
 }
+
+interface LockTimes {
+  wait?: Duration | undefined;
+  hold?: Duration | undefined;
+}
+
+/** The options once they are checked, for everybody: defaults filled in, times in milliseconds. */
+export interface ModuleSettings extends SessionSettings, HttpSettings {
+  readonly storage: SessionStorage;
+  /** `cron` false: never by itself. */
+  readonly purge: { readonly cron: string | false; readonly batch: number };
+  /** What is sound but hardly meant, for the log. */
+  readonly warnings: readonly string[];
+}
+
+const MUST_HAVE = ['create', 'read', 'update', 'destroy', 'lock', 'open', 'close', 'subscribe'] as const;
+const MAY_HAVE = ['purgeExpired', 'count', 'byUser', 'alive', 'list', 'ping'] as const;
+const TRANSPORTS: readonly unknown[] = ['cookie', 'bearer'] satisfies Transport[];
+const isText = (value: unknown): boolean => typeof value === 'string' && value !== '';
+const listOf = <T>(value: T | readonly T[]): readonly T[] => (Array.isArray(value) ? value : [value as T]);
+
+/** Every option, and what it takes. */
+export const OPTIONS = {
+  ttl: duration,
+  absoluteTtl: {
+    takes: `${duration.takes}, or false`,
+    accepts: (value) => value === false || duration.accepts(value),
+  },
+  touchAfter: durationOrZero,
+  cookieName: cookieNameRule,
+  cookie: cookieRule,
+  secret: {
+    takes: 'a non-empty string or a list of them',
+    accepts: (value) => listOf(value).length > 0 && listOf(value).every(isText),
+    shows: kindOf,
+  },
+  storage: {
+    takes: 'an object of a class that extends SessionStorage',
+    accepts: (value) => {
+      const its = Object(value) as Record<string, unknown>;
+      const has = (name: string) => typeof its[name] === 'function';
+      return MUST_HAVE.every(has) && MAY_HAVE.every((name) => its[name] === undefined || has(name));
+    },
+    // A URL may hold a password.
+    shows: kindOf,
+  },
+  initial: functionThat('returns an object'),
+  purge: {
+    takes: 'an object with cron and batch, or false',
+    accepts: (value) => value === false || isOptions(value),
+    members: {
+      cron: {
+        takes: 'a cron expression such as "* * * * *"',
+        accepts: (value) => typeof value === 'string' && validateCronExpression(value).valid,
+      },
+      batch: wholeNumber(),
+    } satisfies OptionRules<PurgeOptions>,
+  },
+  codec: {
+    takes: 'an object with encode(value) and decode(text)',
+    accepts: (value) => {
+      const { encode, decode } = Object(value) as Partial<SessionCodec>;
+      return typeof encode === 'function' && typeof decode === 'function';
+    },
+  },
+  maxBytes: wholeNumber('bytes'),
+  generateId: functionThat('returns a string'),
+  lock: {
+    takes: 'an object with wait and hold',
+    accepts: isOptions,
+    members: { wait: timerDuration, hold: timerDuration } satisfies OptionRules<LockTimes>,
+  },
+  crossOrigin: crossOriginRule,
+  touchWhen: functionThat('gets a request and returns true or false'),
+  transport: {
+    takes: '"cookie", "bearer" or a list of both',
+    accepts: (value) => listOf(value).length > 0 && listOf(value).every((one) => TRANSPORTS.includes(one)),
+  },
+} satisfies OptionRules<SessionModuleOptions>;
 
 /**
  * Checks options and fills in the defaults.
  *
  * @throws {SessionOptionsError} one error that names every wrong option, what it got and what it takes
  */
-export function resolveOptions(options: SessionModuleOptions = {}): SessionSettings {
-  const check = new Check();
-  if (!isObject(options)) check.fail('the options', 'must be an object', options);
-  const given = check.known(options, '', OPTIONS);
-  const ttl = check.duration('ttl', orDefault(given.ttl, '1h'));
-  const cookieName = check.value(
-    'cookieName',
-    orDefault(given.cookieName, 'sid'),
-    isCookieName,
-    COOKIE_NAME_RULE,
-  );
-  const settings: SessionSettings = {
-    ttl,
-    absoluteTtl:
-      given.absoluteTtl === undefined || given.absoluteTtl === false
-        ? Infinity
-        : check.duration('absoluteTtl', given.absoluteTtl),
-    touchAfter:
-      given.touchAfter === undefined
-        ? Math.min(ttl / 60, 60_000)
-        : check.duration('touchAfter', given.touchAfter, { zero: true }),
-    cookieName,
-    cookie: resolveCookie(check, given.cookie, String(cookieName)),
-    secrets: resolveSecrets(check, given.secret),
-    storage: orDefault(given.storage, new MemoryStorage()),
-    initial: check.optional(
-      'initial',
-      given.initial,
-      isFunction,
-      'must be a function that returns an object',
-    ),
-    purge: resolvePurge(check, given.purge),
-    codec: check.value(
-      'codec',
-      orDefault(given.codec, jsonCodec),
-      isCodec,
-      'must have encode(value) and decode(text)',
-    ),
-    maxBytes: check.value(
-      'maxBytes',
-      orDefault(given.maxBytes, 65_536),
-      isCount,
-      'must be a whole number of bytes > 0',
-    ),
-    generateId: check.value(
-      'generateId',
-      orDefault(given.generateId, randomSecret),
-      isFunction<() => string>,
-      'must be a function that returns a string',
-    ),
-    lock: resolveLock(check, given.lock),
-  };
-  if (settings.touchAfter >= ttl) {
-    check.fail('touchAfter', 'must be shorter than ttl, or sessions in use would expire', given.touchAfter);
+export function resolveOptions(options: SessionModuleOptions = {}): ModuleSettings {
+  const check = new OptionCheck('SessionModule');
+  const given = check.read<SessionModuleOptions>(options, OPTIONS);
+  const { ttl = '1h', absoluteTtl = false, cookieName = 'sid', cookie = {}, secret = [] } = given;
+  const { codec = jsonCodec, maxBytes = 65_536, generateId = randomSecret } = given;
+  const idle = milliseconds(ttl);
+  const touchAfter =
+    given.touchAfter === undefined ? Math.min(idle / 60, 60_000) : milliseconds(given.touchAfter);
+  if (idle > 0 && touchAfter >= idle) {
+    const got = show(given.touchAfter);
+    check.fail('touchAfter', 'must be shorter than ttl, or sessions in use would expire', got);
   }
-  for (const method of STORAGE_METHODS) {
-    if (isFunction((settings.storage as unknown as Record<string, unknown> | null)?.[method])) continue;
-    check.fail('storage', 'must be an object of a class that extends SessionStorage', given.storage);
-    break;
-  }
+  if (typeof cookie !== 'function' && isOptions(cookie) && typeof cookieName === 'string')
+    checkTogether(check, cookie, cookieName, 'cookie.');
   check.finish();
-  return settings;
+
+  const { wait = '10s', hold = '30s' } = given.lock ?? {};
+  const { cron = '* * * * *', batch = 1_000 } = given.purge || {};
+  const doubts = [
+    doubtOf('ttl', ttl, YEAR),
+    doubtOf('absoluteTtl', absoluteTtl, YEAR),
+    doubtOf('touchAfter', given.touchAfter, YEAR),
+    doubtOf('lock.wait', wait, TEN_MINUTES),
+    doubtOf('lock.hold', hold, TEN_MINUTES),
+  ];
+  return {
+    ttl: idle,
+    absoluteTtl: absoluteTtl === false ? Infinity : milliseconds(absoluteTtl),
+    touchAfter,
+    initial: given.initial,
+    codec,
+    maxBytes,
+    generateId,
+    lock: { wait: milliseconds(wait), hold: milliseconds(hold) },
+    cookieName,
+    cookie:
+      typeof cookie === 'function'
+        ? (request: CookieRequest) => checkCookie(cookie(request), cookieName)
+        : resolveCookie(cookie, cookieName),
+    secrets: concealed(listOf(secret)),
+    crossOrigin: resolveCrossOrigin(given.crossOrigin ?? 'refuse'),
+    transport: [...new Set(listOf(given.transport ?? 'cookie'))],
+    touchWhen: given.touchWhen,
+    storage: given.storage ?? new MemoryStorage(),
+    purge: { cron: given.purge === false ? false : cron, batch },
+    warnings: doubts.filter((doubt) => doubt !== undefined),
+  };
 }
 
-const OPTIONS = [
-  'ttl',
-  'absoluteTtl',
-  'touchAfter',
-  'cookieName',
-  'cookie',
-  'secret',
-  'storage',
-  'initial',
-  'purge',
-  'codec',
-  'maxBytes',
-  'generateId',
-  'lock',
-] as const satisfies (keyof SessionModuleOptions)[];
-
-const STORAGE_METHODS = [
-  'create',
-  'read',
-  'update',
-  'destroy',
-  'purgeExpired',
-  'count',
-  'byUser',
-  'lock',
-  'open',
-  'close',
-  'subscribe',
-] as const satisfies (keyof SessionStorage)[];
+/** In seconds. */
+const YEAR = 31_536_000;
+const TEN_MINUTES = 600;
 
 const jsonCodec: SessionCodec = { encode: JSON.stringify, decode: JSON.parse };
 const randomSecret = (): string => randomBytes(32).toString('base64url');
 
-function resolveSecrets(check: Check, value: unknown): readonly string[] {
-  if (value === undefined) return [];
-  const secrets = Array.isArray(value) ? (value as unknown[]) : [value];
-  const valid = secrets.length > 0 && secrets.every((one) => typeof one === 'string' && one.length > 0);
-  // What was got is told by its kind alone: it may be a secret.
-  if (!valid) check.fail('secret', 'must be a non-empty string or a list of them', undefined, kindOf(value));
-  return secrets as string[];
-}
-
-function resolvePurge(check: Check, value: unknown): SessionSettings['purge'] {
-  if (value === false) return { cron: false, batch: 1_000 };
-  if (value !== undefined && !isObject(value)) check.fail('purge', 'must be { cron, batch } or false', value);
-  const given = check.known(value, 'purge.', ['cron', 'batch'] as const);
-  return {
-    cron: check.value(
-      'purge.cron',
-      orDefault(given.cron, '* * * * *'),
-      isCron,
-      'must be a cron expression such as "* * * * *"',
-    ),
-    batch: check.value('purge.batch', orDefault(given.batch, 1_000), isCount, 'must be a whole number > 0'),
-  };
-}
-
-function resolveLock(check: Check, value: unknown): SessionSettings['lock'] {
-  if (value !== undefined && !isObject(value)) check.fail('lock', 'must be { wait, hold }', value);
-  const given = check.known(value, 'lock.', ['wait', 'hold'] as const);
-  return {
-    wait: check.timer('lock.wait', orDefault(given.wait, '10s')),
-    hold: check.timer('lock.hold', orDefault(given.hold, '30s')),
-  };
+/** Secrets that no `inspect()` and no JSON of whatever holds them shows (S50). */
+function concealed(secrets: readonly string[]): readonly string[] {
+  const said = { value: () => `${secrets.length} secrets` };
+  return Object.defineProperties([...secrets], { [inspect.custom]: said, toJSON: said });
 }

@@ -8,8 +8,9 @@ import { ModuleRef } from '@nestjs/core';
 import { SchedulerRegistry } from '@nestjs/schedule';
 import { CronJob } from 'cron';
 import { SessionOptionsError } from '../errors.js';
-import type { SessionSettings } from './session.options.js';
-import { SESSION_SETTINGS, SessionStore } from './session.store.js';
+import type { ModuleSettings } from './session.options.js';
+import { SessionStore } from './session.store.js';
+import { SESSION_OPTIONS } from './tokens.js';
 
 /** Name of the job in the application's `SchedulerRegistry`. */
 export const PURGE_JOB = 'session.purge';
@@ -26,13 +27,13 @@ export class SessionPurger implements OnApplicationBootstrap, BeforeApplicationS
   private running: Promise<void> | undefined;
 
   constructor(
-    @Inject(SESSION_SETTINGS) private readonly settings: SessionSettings,
+    @Inject(SESSION_OPTIONS) private readonly options: ModuleSettings,
     private readonly store: SessionStore<any>,
     private readonly modules: ModuleRef,
   ) {}
 
   onApplicationBootstrap(): void {
-    const { cron } = this.settings.purge;
+    const { cron } = this.options.purge;
     if (cron === false) return;
     this.registry = this.findRegistry();
     if (this.registry.doesExist('cron', PURGE_JOB)) {

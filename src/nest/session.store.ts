@@ -1,38 +1,26 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { setImmediate } from 'node:timers/promises';
-import {
-  type ArgumentsHost,
-  Inject,
-  Injectable,
-  type OnApplicationShutdown,
-  type OnModuleInit,
-} from '@nestjs/common';
+import type { ServerResponse } from 'node:http';
+import type { ArgumentsHost, OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
 import type { Observable } from 'rxjs';
-import type { DefaultSessionData } from '../session/session-data.js';
 import { SessionError } from '../errors.js';
-import { SessionEngine } from '../session/engine.js';
+import type { Ask, Exchanges } from '../http/exchange.js';
+import type { AnyResponse, CookieRequest } from '../http/request.js';
 import type { SessionEvent } from '../session/events.js';
-import { isHandle, parseId, proofOf } from '../session/id.js';
-import { checkUser, type SessionLifecycle } from '../session/lifecycle.js';
-import type { Duration, SessionSettings } from './session.options.js';
-import { parseDuration } from '../rules.js';
+import type { DefaultSessionData } from '../session/session-data.js';
+import { save } from '../session/save.js';
 import { Session, stateOf } from '../session/session.js';
-import type { SessionState } from '../session/state.js';
-import type { Awaitable } from '../awaitable.js';
+import type { CreateSession, Sessions } from '../session/sessions.js';
 import type { SessionRecord } from '../storage/record.js';
-
-/** Injection token of the checked options. */
-export const SESSION_SETTINGS = Symbol('nest-sessions.settings');
+import { askOf, demandRequest } from './contexts.js';
 
 /** Anything that stands for a request: what Nest hands around, or the platform's request itself. */
-export type SessionTarget = ArgumentsHost | IncomingMessage | { readonly raw: IncomingMessage };
+export type SessionTarget = ArgumentsHost | CookieRequest;
 
-/** How the store reaches the sessions of requests; the HTTP side is plugged in by the module. */
-export interface SessionsOfRequests {
-  of(
-    target: SessionTarget,
-    response?: ServerResponse | { readonly raw: ServerResponse },
-  ): Awaitable<Session<any>>;
+/** How {@link SessionStore.of} asks for a session. */
+export interface SessionOfOptions {
+  /** False: this does not count as use of the session. */
+  readonly touch?: boolean | undefined;
+  /** `'allow'`: also for a cross-origin request. It frees this call; the route's own check still comes. */
+  readonly crossOrigin?: 'allow' | undefined;
 }
 
 /** A session as a device list or an administrator sees it: nothing in it can be replayed (S33). */
@@ -45,45 +33,26 @@ export interface SessionInfo<T = DefaultSessionData> {
   /** Last use, to within `touchAfter`. */
   readonly touchedAt: Date;
   readonly expiresAt: Date;
-  readonly data: T;
-}
-
-export interface CreateSession<T> {
-  /** An id of one's own: 22 to 256 characters of `A–Z a–z 0–9 . _ ~ -`. It must be impossible to guess. */
-  id?: string | undefined;
-  data?: Partial<T> | undefined;
-  /** Starts the session as this user's, logged in now. */
-  userId?: string | undefined;
-  /** The session's own idle timeout, in seconds or as `'30d'`. */
-  ttl?: Duration | undefined;
+  readonly data: Partial<T>;
 }
 
 /** All sessions: for services, guards, workers and sockets. */
-@Injectable()
 export class SessionStore<T extends object = DefaultSessionData>
   implements OnModuleInit, OnApplicationShutdown
 {
   /** What happens to sessions, as it happens. Costs nothing while nobody subscribes. */
   readonly events: Observable<SessionEvent>;
 
-  /** @internal */
-  readonly engine: SessionEngine;
-  /** @internal */
-  requests: SessionsOfRequests | undefined;
+  readonly #sessions: Sessions;
+  readonly #exchanges: Exchanges;
+  readonly #batch: number;
 
-  private readonly lifecycle: SessionLifecycle;
-  private readonly unsubscribe: () => void;
-
-  constructor(@Inject(SESSION_SETTINGS) private readonly settings: SessionSettings) {
-    this.engine = new SessionEngine(settings);
-    this.lifecycle = this.engine.lifecycle;
-    const { events } = this.engine;
-    this.events = events.subject.asObservable();
-    this.unsubscribe = settings.storage.subscribe(({ type, handle, userId }) => {
-      if (type === 'evicted')
-        events.warnOnce('The session storage is full: it evicts the sessions that expire first');
-      events.emit(type, handle, userId);
-    });
+  /** Stores come from `SessionModule`, never from here. */
+  constructor(exchanges: Exchanges, batch: number) {
+    this.#exchanges = exchanges;
+    this.#sessions = exchanges.sessions;
+    this.#batch = batch;
+    this.events = this.#sessions.events.subject.asObservable();
   }
 
   /**
@@ -91,23 +60,14 @@ export class SessionStore<T extends object = DefaultSessionData>
    *
    * @throws {SessionExistsError} if an id of one's own is taken; what is stored there stays as it was
    */
-  async create({ id, data, userId, ttl, ...unknown }: CreateSession<T> = {}): Promise<Session<T>> {
-    for (const name in unknown)
-      throw new SessionError(`create: ${name} is unknown; it takes id, data, userId, ttl.`);
-    const state = this.lifecycle.begin();
-    if (id !== undefined) nameOwn(state, id);
-    if (userId !== undefined) checkUser(userId, 'create');
-    state.userId = userId;
-    if (ttl !== undefined) state.ttl = parseDuration('create: ttl', ttl);
-    if (data !== undefined) state.values.assign(data, 'create: data');
-    await this.lifecycle.insert(state, state.values.collect(false), id !== undefined);
-    return this.show(state);
+  async create(options: CreateSession<T> = {}): Promise<Session<T>> {
+    return new Session<T>(await this.#sessions.create(options), this.#sessions);
   }
 
   /** The session of an id, or undefined: unknown, malformed, forged and expired are all the same. Does not touch. */
   async load(id: string): Promise<Session<T> | undefined> {
-    const state = await this.lifecycle.find(id);
-    return state && this.show(state);
+    const state = await this.#sessions.find(id);
+    return state && new Session<T>(state, this.#sessions);
   }
 
   /**
@@ -115,14 +75,14 @@ export class SessionStore<T extends object = DefaultSessionData>
    *
    * @throws {SessionGoneError} if the session was destroyed or expired meanwhile: it never comes back to life
    */
-  async save(session: Session<any>): Promise<void> {
-    await this.lifecycle.save(stateOf(session));
+  save(session: Session<any>): Promise<void> {
+    return save(stateOf(session));
   }
 
   /** Ends the session of an id; false, and not an error, if there is none, or the secret is wrong. */
   async destroy(id: string): Promise<boolean> {
-    const state = await this.lifecycle.find(id);
-    return state ? await this.lifecycle.remove(state.handle!, state.userId) : false;
+    const state = await this.#sessions.find(id);
+    return state ? this.#sessions.destroy(state) : false;
   }
 
   /**
@@ -130,23 +90,18 @@ export class SessionStore<T extends object = DefaultSessionData>
    *
    * @throws {SessionGoneError} if there is no such session; `fn` does not run
    */
-  tap<R>(id: string, fn: (data: T) => R | PromiseLike<R>): Promise<R> {
-    return this.engine.exclusive.tapById(id, fn as (data: object) => R | PromiseLike<R>);
+  tap<R>(id: string, fn: (data: Partial<T>) => R | PromiseLike<R>): Promise<R> {
+    return this.#sessions.tapById(id, fn as (data: object) => R | PromiseLike<R>);
   }
 
   /** Removes all expired sessions now, a batch at a time, and says how many. */
-  async purgeExpired(stop?: AbortSignal): Promise<number> {
-    const { storage, purge } = this.settings;
-    for (let total = 0; ; await setImmediate()) {
-      const purged = await this.lifecycle.call(() => storage.purgeExpired(purge.batch));
-      total += purged;
-      if (purged < purge.batch || stop?.aborted) return total;
-    }
+  purgeExpired(stop?: AbortSignal): Promise<number> {
+    return this.#sessions.purgeExpired(this.#batch, stop);
   }
 
   /** How many records there are, expired ones that were not purged yet included. */
   async count(): Promise<number> {
-    return this.lifecycle.call(() => this.settings.storage.count());
+    return this.#sessions.storage.count();
   }
 
   async isEmpty(): Promise<boolean> {
@@ -155,23 +110,46 @@ export class SessionStore<T extends object = DefaultSessionData>
 
   /**
    * The session of the current request, in a guard, filter, middleware or interceptor. Being asked for, it
-   * is saved and its cookie set like any other's. Await it.
+   * is saved and its cookie set like any other's.
    *
    * @param response only needed where the request does not lead to it: Node's raw request in a Nest
    *   middleware on Fastify
+   * @throws {SessionCrossOriginError} if the request comes from another origin and may not (403)
    */
+  of<U extends object = T>(host: ArgumentsHost, options?: SessionOfOptions): Promise<Session<U>>;
+  of<U extends object = T>(
+    request: CookieRequest,
+    response?: AnyResponse,
+    options?: SessionOfOptions,
+  ): Promise<Session<U>>;
+  of<U extends object = T>(request: CookieRequest, options?: SessionOfOptions): Promise<Session<U>>;
   of<U extends object = T>(
     target: SessionTarget,
-    response?: ServerResponse | { readonly raw: ServerResponse },
-  ): Awaitable<Session<U>> {
-    if (this.requests) return this.requests.of(target, response);
-    throw new SessionError('SessionStore.of() needs SessionModule: this store was made by hand.');
+    response?: AnyResponse | SessionOfOptions,
+    options?: SessionOfOptions,
+  ): Promise<Session<U>>;
+  async of<U extends object = T>(
+    target: SessionTarget,
+    second?: AnyResponse | SessionOfOptions,
+    third?: SessionOfOptions,
+  ): Promise<Session<U>> {
+    if (typeof target !== 'object' || target === null) {
+      throw new SessionError(
+        `SessionStore.of() takes a request or a context of Nest; got ${target === null ? 'null' : `a ${typeof target}`}.`,
+      );
+    }
+    const options = isResponse(second) ? third : (third ?? second);
+    if (isHost(target)) {
+      const { request, response } = demandRequest(target);
+      return this.#open<U>(request, response, { ...askOf(target), ...options });
+    }
+    return this.#open<U>(target, isResponse(second) ? second : undefined, options);
   }
 
   /** The live sessions of a user, the last used first. */
   async listByUser(userId: string): Promise<SessionInfo<T>[]> {
-    const records = await this.recordsOf(userId, 'listByUser');
-    return records.sort((a, b) => b.touchedAt - a.touchedAt).map((record) => this.describe(record));
+    const records = await this.#sessions.byUser(userId, 'listByUser');
+    return this.#sessions.inPages(records, (record) => this.#describe(record));
   }
 
   /**
@@ -179,64 +157,57 @@ export class SessionStore<T extends object = DefaultSessionData>
    *
    * @param options.except handle of the one that stays, usually the session that asks (S31)
    */
-  async destroyByUser(userId: string, options: { except?: string | undefined } = {}): Promise<number> {
-    let destroyed = 0;
-    for (const { handle } of await this.recordsOf(userId, 'destroyByUser')) {
-      if (handle !== options.except && (await this.lifecycle.remove(handle, userId))) destroyed++;
-    }
-    return destroyed;
+  destroyByUser(userId: string, options: { except?: string | undefined } = {}): Promise<number> {
+    return this.#sessions.destroyByUser(userId, options.except);
   }
 
   /** Ends a session by its handle, for administrators; false, and not an error, if there is none. */
-  async revoke(handle: string): Promise<boolean> {
-    if (!isHandle(handle)) return false;
-    const record = await this.lifecycle.call(() => this.settings.storage.read(handle));
-    return this.lifecycle.remove(handle, record?.userId);
+  revoke(handle: string): Promise<boolean> {
+    return this.#sessions.revoke(handle);
+  }
+
+  /** @throws {SessionStorageError} unless the storage answers within a second */
+  ping(): Promise<void> {
+    return this.#sessions.storage.ping();
   }
 
   async onModuleInit(): Promise<void> {
-    await this.settings.storage.open();
+    await this.#sessions.storage.open();
   }
 
   async onApplicationShutdown(): Promise<void> {
-    this.unsubscribe();
-    this.engine.events.subject.complete();
-    await this.settings.storage.close();
+    this.#sessions.events.subject.complete();
+    await this.#sessions.storage.close();
   }
 
-  private async recordsOf(userId: string, where: string): Promise<SessionRecord[]> {
-    checkUser(userId, where);
-    const records = await this.lifecycle.call(() => this.settings.storage.byUser(userId));
-    return records.filter((record) => this.lifecycle.isLive(record));
+  async #open<U extends object>(
+    request: CookieRequest,
+    response: AnyResponse | undefined,
+    ask: Ask | undefined,
+  ): Promise<Session<U>> {
+    const exchange = await this.#exchanges.open(request, response, ask);
+    return exchange.session as Session<U>;
   }
 
-  private describe(record: SessionRecord): SessionInfo<T> {
+  #describe(record: SessionRecord): SessionInfo<T> {
+    const { handle, userId, createdAt, authenticatedAt, touchedAt, expiresAt } = record;
     return {
-      handle: record.handle,
-      userId: record.userId,
-      createdAt: new Date(record.createdAt),
-      authenticatedAt: record.authenticatedAt === undefined ? undefined : new Date(record.authenticatedAt),
-      touchedAt: new Date(record.touchedAt),
-      expiresAt: new Date(record.expiresAt),
-      data: this.lifecycle.valuesOf(record).toJSON() as T,
+      handle,
+      userId,
+      createdAt: new Date(createdAt),
+      authenticatedAt: authenticatedAt === undefined ? undefined : new Date(authenticatedAt),
+      touchedAt: new Date(touchedAt),
+      expiresAt: new Date(expiresAt),
+      data: this.#sessions.valuesOf(record).toJSON() as Partial<T>,
     };
-  }
-
-  private show(state: SessionState): Session<T> {
-    return new Session<T>(state, this.engine);
   }
 }
 
-/** Gives a new session an id of the caller's own. */
-function nameOwn(state: SessionState, id: string): void {
-  const parts = parseId(id);
-  if (!parts || id.length > 256) {
-    throw new SessionError(
-      `create: an id must be 22 to 256 characters of A–Z a–z 0–9 . _ ~ -; got ` +
-        (typeof id === 'string' ? `${String(id).length} characters` : `a ${typeof id}`),
-    );
-  }
-  state.id = id;
-  state.handle = parts.handle;
-  state.proof = proofOf(parts.secret);
+function isHost(target: SessionTarget): target is ArgumentsHost {
+  return typeof (target as ArgumentsHost).switchToHttp === 'function';
+}
+
+function isResponse(value: AnyResponse | SessionOfOptions | undefined): value is AnyResponse {
+  const { raw, writeHead } = (value ?? {}) as { raw?: unknown } & Partial<ServerResponse>;
+  return typeof raw === 'object' || typeof writeHead === 'function';
 }

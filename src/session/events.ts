@@ -1,4 +1,3 @@
-import { Logger } from '@nestjs/common';
 import { Subject } from 'rxjs';
 
 /** What can happen to a session. */
@@ -12,14 +11,16 @@ export type SessionEventType =
   | 'evicted'
   /** A client sent an id that is malformed, unknown, forged or expired, or several live ones (S5, S43). */
   | 'rejected'
-  /** A request wanted to write to a session that had ended meanwhile. */
+  /** A request wanted to write to a session that had ended, or gone to another user, meanwhile. */
   | 'gone'
   /** A rotation came second, or a lock was lost: nothing was written. */
   | 'conflict'
   /** What is stored could not be read; it counts as absent (S49). */
   | 'corrupt'
   /** The storage failed where no caller is told, as when only the touch was to be written. */
-  | 'failed';
+  | 'failed'
+  /** A cross-origin request was refused, or would have been in mode `'log'` (S61). */
+  | 'refused';
 
 /** One event. It never holds an id: the handle names the session (S5, S50). */
 export interface SessionEvent {
@@ -29,27 +30,36 @@ export interface SessionEvent {
   readonly at: Date;
 }
 
+/** Where lines for people go. */
+export interface SessionLog {
+  error(text: string, stack?: string): void;
+  warn(text: string): void;
+}
+
 /** How the library speaks to the application: events for programs, log lines for people. */
 export class SessionEvents {
   readonly subject = new Subject<SessionEvent>();
-  private readonly logger = new Logger('SessionModule');
   private readonly said = new Set<string>();
+
+  constructor(private readonly log: SessionLog) {}
 
   emit(type: SessionEventType, handle?: string, userId?: string): void {
     if (this.subject.observed) this.subject.next({ type, handle, userId, at: new Date() });
+  }
+
+  warn(text: string): void {
+    this.log.warn(text);
   }
 
   /** Warns once per text, so that what every request meets does not fill the log. */
   warnOnce(text: string): void {
     if (this.said.has(text)) return;
     this.said.add(text);
-    this.logger.warn(`${text} (said once)`);
+    this.log.warn(`${text} (said once)`);
   }
 
   error(text: string, error: unknown): void {
-    this.logger.error(
-      `${text}: ${error instanceof Error ? error.message : String(error)}`,
-      (error as Error)?.stack,
-    );
+    const reason = error instanceof Error ? error.message : String(error);
+    this.log.error(`${text}: ${reason}`, (error as Error | undefined)?.stack);
   }
 }

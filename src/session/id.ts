@@ -23,6 +23,11 @@ export function parseId(id: unknown): IdParts | undefined {
   return OWN.test(id) ? { handle: handleOfOwnId(id), secret: id } : undefined;
 }
 
+/** Whether an application may give a session this id: 22 to 256 cookie-safe characters. */
+export function isOwnId(id: unknown): id is string {
+  return typeof id === 'string' && id.length <= 256 && parseId(id) !== undefined;
+}
+
 /** Whether this has the shape of a handle. */
 export function isHandle(handle: unknown): handle is string {
   return typeof handle === 'string' && /^[\w-]{22}$/.test(handle);

@@ -1,158 +1,140 @@
-import { SessionError } from '../errors.js';
-import { SessionConflictError, SessionStorageError } from '../errors.http.js';
-import { newSecret, proofOf } from './id.js';
-import { checkUser, MAX_TRIES, type SessionLifecycle } from './lifecycle.js';
-import { absoluteDeadline, type SessionState } from './state.js';
+import { SessionConflictError, SessionGoneError } from '../errors.http.js';
+import type { SessionRecord } from '../storage/record.js';
 import type { SessionChange, UpdateResult } from '../storage/session-storage.js';
-import type { Awaitable } from '../awaitable.js';
+import { deadline } from './deadlines.js';
+import { newSecret, proofOf } from './id.js';
+import {
+  asked,
+  checkSize,
+  collect,
+  during,
+  idle,
+  insertNow,
+  look,
+  loseLock,
+  refuseOutside,
+  refuseSent,
+} from './save.js';
+import type { SessionState } from './state.js';
+import { checkUser } from './users.js';
 
-/** What a rotation may change besides the secret. */
-type Binding = Pick<SessionChange, 'userId' | 'authenticatedAt' | 'ttl'>;
+/*
+ * New secrets for sessions: on request, and at every login. A rotation expects the proof it replaces, and nothing else:
+ * of two at once the first wins and the other changes nothing (S14), and no other write can come in its way.
+ */
 
-/** New secrets for sessions: on request, and at every login. */
-export class SessionRotation {
-  constructor(private readonly lifecycle: SessionLifecycle) {}
+/** What a rotation may change besides the secret; a timeout of null: none of its own from now on. */
+type Binding = Pick<SessionChange, 'authenticatedAt' | 'ttl'> & { readonly userId?: string };
 
-  /** A new secret for the same session; the old id is dead at once. */
-  async regenerate(state: SessionState): Promise<void> {
-    if (state.writing) await this.lifecycle.idle(state);
-    this.refuseSealed(state, 'regenerate()');
-    this.lifecycle.refuseGone(state);
-    if (state.status === 'new') state.id = undefined;
-    else await this.rotate(state, {});
-  }
+/** A new secret for the same session; the old id is dead at once. */
+export function regenerate(state: SessionState): Promise<void> {
+  return asked(state, async () => {
+    if (state.writing) await idle(state);
+    refuseSent(state, 'regenerate() must be called');
+    refuseOutside(state);
+    if (!state.record) return void (state.id = undefined);
+    const result = await during(state, rotate(state, {}));
+    // Another rotation came first: the session has a new secret, which this holder need not know.
+    if (result === 'conflict' && (await look(state))) tellConflict(state);
+    if (result === 'gone' || state.outside) throw new SessionGoneError(state.handle);
+  });
+}
 
-  async login(state: SessionState, userId: string, ttl: number | undefined): Promise<void> {
+/**
+ * Binds the session to a user; a session that has ended by now is replaced by a new one.
+ *
+ * @param ttl own idle timeout from now on, in milliseconds
+ */
+export function login(state: SessionState, userId: string, ttl: number | undefined): Promise<void> {
+  return asked(state, async () => {
     checkUser(userId, 'login');
-    if (state.writing) await this.lifecycle.idle(state);
-    this.refuseSealed(state, 'login()');
-    this.lifecycle.refuseGone(state);
-    if (state.status === 'stored') {
-      if (
-        await this.rotate(state, {
-          userId,
-          authenticatedAt: Date.now(),
-          ttl: ttl ?? this.ttlFor(state, userId),
-        })
-      )
-        return;
-      // Another login of this user came first, as after a double click: that one counts.
-      if (state.userId === userId) return;
-      throw new SessionConflictError(state.handle);
+    if (state.writing) await idle(state);
+    refuseSent(state, 'login() must be called');
+    const { record } = state;
+    if (record) {
+      const its = { userId, authenticatedAt: Date.now(), ttl: ttl ?? state.ttl ?? ttlFor(record, userId) };
+      const result = state.outside ? 'conflict' : await during(state, rotate(state, its));
+      if (result === 'ok') return;
+      const found = result === 'conflict' ? await state.storage.read(state.handle!) : undefined;
+      if (found) return joinOrRefuse(state, found, userId);
+      state.restart();
     }
-    state.id = undefined;
-    const { ttl: before } = state;
-    state.userId = userId;
+    const before = state.ttl;
     if (ttl !== undefined) state.ttl = ttl;
+    state.id = undefined;
     try {
-      await this.lifecycle.insert(state, state.values.collect(false));
+      await insertNow(state, state.values.collect(false), userId);
     } catch (error) {
-      // Nobody is logged in: what the request writes next must not start a session of this user.
-      state.userId = undefined;
       state.ttl = before;
       throw error;
     }
-  }
+  });
+}
 
-  /** "Remember me" is one user's wish: it does not pass to another who logs in on the same session. */
-  private ttlFor(state: SessionState, userId: string): number | undefined {
-    const anothers = state.userId !== undefined && state.userId !== userId;
-    return anothers && state.ttl !== undefined && !state.ttlChanged ? this.lifecycle.settings.ttl : undefined;
+/** Another login came first. If it was this user's, as after a double click, that one counts. */
+function joinOrRefuse(state: SessionState, found: SessionRecord, userId: string): void {
+  if (found.userId !== userId) {
+    tellConflict(state);
+    throw new SessionConflictError(state.handle);
   }
+  state.record = found;
+  state.outside = false;
+}
 
-  /**
-   * One atomic update of the proof and whatever else changed. Of two rotations at once the first wins, and
-   * the other changes nothing (S14).
-   *
-   * @returns whether this one won
-   */
-  private rotate(state: SessionState, binding: Binding): Awaitable<boolean> {
-    return this.lifecycle.during(
-      state,
-      this.tryRotate(state, binding, newSecret(this.lifecycle.settings.generateId)),
-    );
-  }
+function tellConflict({ storage, handle, record }: SessionState): void {
+  storage.events.emit('conflict', handle, record?.userId);
+}
 
-  private async tryRotate(state: SessionState, binding: Binding, secret: string): Promise<boolean> {
-    const handle = state.handle!;
-    for (let tries = 0; tries < MAX_TRIES && !state.rotatedElsewhere; tries++) {
-      const values = state.values.collect(state.carrier !== undefined);
-      this.lifecycle.checkSize(state, values);
-      const now = Date.now();
-      const ttl = binding.ttl ?? state.ttl;
-      const { settings } = this.lifecycle;
-      const change = {
-        ...values,
-        ...binding,
-        ttl,
-        proof: proofOf(secret),
-        touchedAt: now,
-        expiresAt: Math.min(
-          now + (ttl ?? settings.ttl),
-          absoluteDeadline(this.bound(state, binding), settings),
-        ),
-        expectedVersion: state.version,
-        lease: state.lease,
-      };
-      const result = await this.updateOrLearn(state, change);
-      if (result === 'ok') {
-        if (values) state.values.saved(values);
-        state.take({
-          ...change,
-          handle,
-          version: state.version + 1,
-          ...this.bound(state, binding),
-          data: {},
-        });
-        state.ttl = ttl;
-        state.ttlChanged = false;
-        state.useNoted = true;
-        state.id = `${handle}.${secret}`;
-        state.cookieDue = 'issue';
-        this.lifecycle.events.emit('rotated', handle, state.userId);
-        return true;
-      }
-      if (result === 'gone') this.lifecycle.lose(state);
-      else {
-        const record = await this.lifecycle.catchUp(state);
-        if (record && state.lease !== undefined && record.version === change.expectedVersion)
-          this.lifecycle.loseLock(state);
-      }
-      this.lifecycle.refuseGone(state);
-    }
-    if (!state.rotatedElsewhere) {
-      throw new SessionStorageError(
-        new Error(`session ${handle}: another write came first ${MAX_TRIES} times`),
-      );
-    }
-    this.lifecycle.events.emit('conflict', handle, state.userId);
-    return false;
-  }
+/** "Remember me" is one user's wish: it does not pass to another who logs in on the same session. */
+function ttlFor({ userId, ttl }: SessionRecord, newUserId: string): null | undefined {
+  return userId !== undefined && userId !== newUserId && ttl !== undefined ? null : undefined;
+}
 
-  /** A failure may come after the work was done: then the new secret is the one that works, and must be handed out (S18). */
-  private async updateOrLearn(state: SessionState, change: SessionChange): Promise<UpdateResult> {
-    try {
-      return await this.lifecycle.update(state, change);
-    } catch (error) {
-      const { storage } = this.lifecycle.settings;
-      const record = await this.lifecycle.call(() => storage.read(state.handle!));
-      if (record?.proof !== change.proof) throw error;
-      return 'ok';
-    }
-  }
+/** One atomic update of the proof and whatever else changed. */
+async function rotate(state: SessionState, { ttl = state.ttl, ...its }: Binding): Promise<UpdateResult> {
+  const { storage, handle } = state;
+  const values = collect(state);
+  checkSize(state, values);
+  const secret = newSecret(storage.settings.generateId);
+  const now = Date.now();
+  const next = {
+    ...state.record!,
+    ...its,
+    ttl: ttl === undefined ? state.record!.ttl : (ttl ?? undefined),
+    proof: proofOf(secret),
+    touchedAt: now,
+  } as SessionRecord;
+  const expiresAt = deadline(now, next, storage.settings);
+  const result = await updateOrLearn(state, {
+    set: values?.set,
+    remove: values?.remove,
+    ...its,
+    ttl,
+    proof: next.proof,
+    touchedAt: now,
+    expiresAt,
+    expected: { proof: state.proof },
+    lease: state.lease,
+  });
+  if (result === 'lost') return loseLock(state);
+  if (result !== 'ok') return result;
+  if (values) state.values.saved(values);
+  if (state.ttl === ttl) state.ttl = undefined;
+  state.record = { ...next, expiresAt };
+  state.identify(handle!, secret);
+  storage.events.emit('rotated', handle, next.userId);
+  return 'ok';
+}
 
-  private bound({ createdAt, authenticatedAt, userId }: SessionState, binding: Binding) {
-    return {
-      createdAt,
-      authenticatedAt: binding.authenticatedAt ?? authenticatedAt,
-      userId: binding.userId ?? userId,
-    };
-  }
-
-  private refuseSealed(state: SessionState, what: string): void {
-    if (!state.carrier?.sealed) return;
-    throw new SessionError(
-      `${what} must be called before the headers go out: the client could not be told its new id.`,
-    );
+/** A failure may come after the work was done: then the new secret is the one that works, and must be handed out (S18). */
+async function updateOrLearn(
+  { storage, handle }: SessionState,
+  change: SessionChange,
+): Promise<UpdateResult> {
+  try {
+    return await storage.update(handle!, change);
+  } catch (error) {
+    if ((await storage.read(handle!))?.proof !== change.proof) throw error;
+    return 'ok';
   }
 }

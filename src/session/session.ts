@@ -1,9 +1,11 @@
 import { inspect } from 'node:util';
 import type { DefaultSessionData, SessionKey, SessionPath, SessionValue } from './session-data.js';
 import { SessionError } from '../errors.js';
-import type { Duration } from '../nest/session.options.js';
-import { parseDuration } from '../rules.js';
-import type { SessionEngine } from './engine.js';
+import { type Duration, parseDuration } from '../rules.js';
+import { deadline } from './deadlines.js';
+import { login, regenerate } from './rotate.js';
+import { collect, insertNow, refuseOutside, save } from './save.js';
+import type { Sessions } from './sessions.js';
 import type { SessionState } from './state.js';
 
 /** What lies behind a session, for the rest of the library: an application has no way to it. */
@@ -16,52 +18,82 @@ export const stateOf = (session: Session<any>): SessionState => {
 /** The server's memory of one client between requests, as a handler holds it. */
 export class Session<T extends object = DefaultSessionData> {
   readonly #state: SessionState;
-  readonly #engine: SessionEngine;
+  readonly #sessions: Sessions;
 
   static {
     reveal = (session) => session.#state;
   }
 
   /** Sessions come from `@Session()` and `SessionStore`, never from here. */
-  constructor(state: SessionState, engine: SessionEngine) {
+  constructor(state: SessionState, sessions: Sessions) {
     this.#state = state;
-    this.#engine = engine;
+    this.#sessions = sessions;
   }
 
   /** The secret that the client holds. Whoever has it is the client: never log it. */
   get id(): string {
-    this.#engine.lifecycle.name(this.#state);
+    this.#state.name();
     return this.#state.id!;
   }
 
   /** The public name of the session, stable for its life and safe to log. */
   get handle(): string {
-    this.#engine.lifecycle.name(this.#state);
+    this.#state.name();
     return this.#state.handle!;
   }
 
   /** Whether it was started by this request. */
   get isNew(): boolean {
-    return this.#state.startedHere;
+    return this.#state.startedAt !== undefined;
+  }
+
+  /**
+   * Whether the client came with an id that opens no session: it expired, was ended, or never was. A hint for a message
+   * such as "You have been logged out", and never for a decision.
+   */
+  get hadSession(): boolean {
+    return this.#state.hadSession;
   }
 
   get createdAt(): Date {
-    return new Date(this.#state.createdAt);
+    return new Date(this.#createdAt);
   }
 
   /** When the user logged in; undefined if nobody did. */
   get authenticatedAt(): Date | undefined {
-    const at = this.#state.authenticatedAt;
+    const at = this.#state.record?.authenticatedAt;
     return at === undefined ? undefined : new Date(at);
   }
 
   /** When the session ends unless it is used before: the earlier of idle and absolute timeout. */
   get expiresAt(): Date {
-    return new Date(this.#state.expiresAt);
+    const { record, ttl } = this.#state;
+    if (record && ttl === undefined) return new Date(record.expiresAt);
+    const life = {
+      createdAt: this.#createdAt,
+      authenticatedAt: record?.authenticatedAt,
+      ttl: this.#ownTtl,
+    };
+    return new Date(deadline(record ? Date.now() : this.#createdAt, life, this.#sessions.settings));
+  }
+
+  /** The idle timeout in force, in seconds. */
+  get ttl(): number {
+    return (this.#ownTtl ?? this.#sessions.settings.ttl) / 1_000;
   }
 
   get userId(): string | undefined {
-    return this.#state.userId;
+    return this.#state.record?.userId;
+  }
+
+  get #createdAt(): number {
+    return this.#state.record?.createdAt ?? this.#state.startedAt!;
+  }
+
+  /** This session's own idle timeout in milliseconds, stored or wished for. */
+  get #ownTtl(): number | undefined {
+    const { ttl, record } = this.#state;
+    return (ttl === undefined ? record?.ttl : ttl) ?? undefined;
   }
 
   /**
@@ -131,7 +163,7 @@ export class Session<T extends object = DefaultSessionData> {
    * @throws {SessionGoneError} if the session ended meanwhile
    */
   tap<R>(fn: (data: T) => R | PromiseLike<R>): Promise<R> {
-    return this.#engine.exclusive.tap(this.#state, fn as (data: object) => R | PromiseLike<R>);
+    return this.#sessions.turns.tap(this.#state, fn as (data: object) => R | PromiseLike<R>);
   }
 
   /** Keeps a value for exactly the next request that uses the session. */
@@ -156,52 +188,65 @@ export class Session<T extends object = DefaultSessionData> {
    * @throws {SessionError} if the headers are out, so that the client could not be told its new id
    */
   regenerate(): Promise<void> {
-    return this.#engine.rotation.regenerate(this.#state);
+    return regenerate(this.#state);
   }
 
   /**
    * Binds the session to a user: rotates it and restarts both timeouts, so that an id from before the login
-   * is worth nothing (S11).
+   * is worth nothing (S11). On a session that has ended meanwhile, it starts a new one.
    *
    * @param options.ttl this session's own idle timeout from now on, in seconds or as `'30d'`
-   * @throws {SessionGoneError} if the session ended meanwhile
-   * @throws {SessionConflictError} if another request rotated the session first (409)
+   * @throws {SessionConflictError} if another request rotated the session first, unless it logged the same user in (409)
    * @throws {SessionStorageError} if the storage failed: the session is as it was (503)
    * @throws {SessionError} if the headers are out, so that the client could not be told its new id
    */
-  login(userId: string, options: { ttl?: Duration | undefined } = {}): Promise<void> {
+  async login(userId: string, options: { ttl?: Duration | undefined } = {}): Promise<void> {
     const ttl = options.ttl === undefined ? undefined : parseDuration('login: ttl', options.ttl);
-    return this.#engine.rotation.login(this.#state, userId, ttl);
+    await login(this.#state, userId, ttl);
   }
 
   /** Ends the session. Afterwards this is a new visitor's session, and writing starts a new one. */
   logout(): Promise<void> {
-    return this.#engine.lifecycle.end(this.#state);
+    return this.#sessions.end(this.#state);
   }
 
   /** Gives this session an idle timeout of its own ("remember me"), in seconds or as `'30d'`. */
   expireIn(duration: Duration): void {
-    this.#engine.lifecycle.expireIn(this.#state, parseDuration('expireIn', duration));
+    this.#state.ttl = parseDuration('expireIn', duration);
+  }
+
+  /**
+   * Stores a visitor's session now, though nothing was written, so that its id and handle stay. Of a session that is
+   * stored nothing changes.
+   *
+   * @throws {SessionGoneError} if the session ended meanwhile
+   * @throws {SessionError} if the headers are out, so that the client could not be told its id
+   */
+  async start(): Promise<void> {
+    refuseOutside(this.#state);
+    if (this.#state.record) return;
+    await insertNow(this.#state, collect(this.#state));
   }
 
   /**
    * Saves now, rather than when the response goes out.
    *
-   * @throws {SessionGoneError} if the session ended meanwhile
+   * @throws {SessionGoneError} if the session ended, or went to another user, meanwhile
    */
   save(): Promise<void> {
-    return this.#engine.lifecycle.save(this.#state);
+    return save(this.#state);
   }
 
   /** Same as {@link logout}. */
   destroy(): Promise<void> {
-    return this.#engine.lifecycle.end(this.#state);
+    return this.#sessions.end(this.#state);
   }
 
   /** Shows no id (S50), and of the data no more than the keys. */
   [inspect.custom](_depth: number, options: object): string {
-    const { handle, status, userId, values } = this.#state;
-    return `Session ${inspect({ handle, status, userId, keys: values.keys() }, options)}`;
+    const { handle, outside, values } = this.#state;
+    const { isNew, userId } = this;
+    return `Session ${inspect({ handle, isNew, outside, userId, keys: values.keys() }, options)}`;
   }
 
   /** For `String(session)`; shows no id (S50). */

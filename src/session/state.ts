@@ -1,100 +1,91 @@
-import type { SessionSettings } from '../nest/session.options.js';
-import { SessionValues } from './values.js';
 import type { SessionRecord } from '../storage/record.js';
+import type { CheckedStorage } from './checked-storage.js';
+import { newHandle, newSecret, proofOf } from './id.js';
+import { SessionValues, type ValueChange } from './values.js';
 
-/**
- * Where a session stands:
- * - `new`: nothing is stored yet, and nothing will be until something is written;
- * - `stored`: a record stands for it;
- * - `gone`: the record ended elsewhere; nothing is written any more.
- */
-export type SessionStatus = 'new' | 'stored' | 'gone';
-
-/** What the response has to tell the browser: nothing, the id (again), or to forget it. */
-export type CookieDue = 'none' | 'issue' | 'renew' | 'clear';
-
-/** The request that a session came with. */
-export interface SessionCarrier {
-  /** The headers are out: no cookie can be set any more. */
-  readonly sealed: boolean;
+/** The exchange that a session came with, as far as the session has to know it. */
+export interface StateExchange {
+  /** The headers are out: the client can be told no id any more. */
+  readonly headersSent: boolean;
+  /** This request counts as use: it moves the idle deadline and uses flashes up. */
+  readonly counts: boolean;
 }
 
-/** When a session ends whatever happens: counted from the login, or else from the start (S20). */
-export function absoluteDeadline(
-  { authenticatedAt, createdAt }: Pick<SessionRecord, 'authenticatedAt' | 'createdAt'>,
-  settings: SessionSettings,
-): number {
-  return (authenticatedAt ?? createdAt) + settings.absoluteTtl;
+/** Data that a caller was told could not be saved. */
+export interface Refused {
+  readonly error: Error;
+  readonly change: ValueChange | undefined;
 }
 
-/** What one holder knows of one session. `Session` shows it, `SessionLifecycle` changes it. */
+/** The facts that one holder has of one session. What follows from them is a function elsewhere. */
 export class SessionState {
-  status: SessionStatus = 'new';
-  /** Started by this holder rather than loaded. */
-  startedHere = true;
-  /** The whole id, where it is known: a new visitor gets one when it is first asked for. */
+  /** The record as this holder last saw it; undefined: nothing is stored. */
+  record: SessionRecord | undefined;
+  /** The session ended elsewhere, or went to another user: this holder is outside (S27, S56). */
+  outside = false;
+  /** This holder's own id. A new visitor gets one when it is first asked for. What a storage says never changes it. */
   id: string | undefined;
   handle: string | undefined;
   proof = '';
-  version = 0;
-  createdAt: number;
-  touchedAt: number;
-  expiresAt: number;
-  authenticatedAt: number | undefined;
-  /** Own idle timeout in milliseconds. */
-  ttl: number | undefined;
-  ttlChanged = false;
-  userId: string | undefined;
-  values: SessionValues;
+  /** An idle timeout in milliseconds that is wished for and not stored yet; null: the application's own. */
+  ttl: number | null | undefined;
+  /** Whether this holder has ended a session. */
+  hasEnded = false;
+  /** What was refused last when the caller asked to save. */
+  refused: Refused | undefined;
 
-  cookieDue: CookieDue = 'none';
-  /** What carries this session to the client: it renews the cookie, and ends the flashes of the request before. */
-  carrier: SessionCarrier | undefined;
-  /** The client sent this session's id with this request. */
-  cameByCookie = false;
-  /** This request's use is written, or could not be: once is enough. */
-  useNoted = false;
-  /** Somebody else rotated the session: the id known here is dead. */
-  rotatedElsewhere = false;
+  /** The session came with this exchange; undefined where the application loaded it itself. */
+  exchange: StateExchange | undefined;
+  /** The client sent an id that opens no session. */
+  hadSession = false;
+  /** Live sessions that came with the same request, when there are several: none of them counts (S43). */
+  rivals: readonly SessionState[] = [];
   /** Token of the lease that the writes of this holder depend on (`@SessionLock`). */
   lease: string | undefined;
   /** The write under way, which the next one waits for. */
   writing: PromiseLike<unknown> | undefined;
 
-  constructor(values: SessionValues, now: number, ttl: number) {
-    this.values = values;
-    this.createdAt = now;
-    this.touchedAt = now;
-    this.expiresAt = now + ttl;
+  /** @param startedAt when this holder started it; undefined: it was found */
+  constructor(
+    readonly storage: CheckedStorage,
+    public values: SessionValues,
+    public startedAt: number | undefined,
+  ) {}
+
+  /** A new visitor's session: nothing is stored until something is written. */
+  static begin(storage: CheckedStorage): SessionState {
+    return new SessionState(storage, initialValues(storage), Date.now());
   }
 
-  /** Takes over what a storage holds. */
-  take(record: SessionRecord): void {
-    this.status = 'stored';
-    this.handle = record.handle;
-    this.proof = record.proof;
-    this.version = record.version;
-    this.createdAt = record.createdAt;
-    this.touchedAt = record.touchedAt;
-    this.expiresAt = record.expiresAt;
-    this.authenticatedAt = record.authenticatedAt;
-    if (!this.ttlChanged) this.ttl = record.ttl;
-    this.userId = record.userId;
+  /** Gives a new session its id, once. */
+  name(): void {
+    if (this.id === undefined) this.identify(newHandle(), newSecret(this.storage.settings.generateId));
   }
 
-  /** Idle timeout in milliseconds. */
-  idle(settings: SessionSettings): number {
-    return this.ttl ?? settings.ttl;
+  identify(handle: string, secret: string, id = `${handle}.${secret}`): void {
+    this.handle = handle;
+    this.id = id;
+    this.proof = proofOf(secret);
   }
 
-  /** When the session ends if it is used now: the earlier of both deadlines (S21). */
-  deadline(settings: SessionSettings, now: number): number {
-    return Math.min(now + this.idle(settings), absoluteDeadline(this, settings));
+  /** Becomes a new visitor's session. */
+  restart(): void {
+    this.values = initialValues(this.storage);
+    this.startedAt = Date.now();
+    this.record = this.id = this.handle = this.ttl = this.refused = this.lease = undefined;
+    this.proof = '';
+    this.outside = false;
   }
 
-  /** Whether its use now is to be written: not sooner than `touchAfter`, in proportion for a shorter idle timeout. */
-  touchDue(settings: SessionSettings, now: number): boolean {
-    const share = this.ttl === undefined ? 1 : Math.min(1, this.ttl / settings.ttl);
-    return now - this.touchedAt >= settings.touchAfter * share;
+  /** Whether this holder's id opens the stored session, as far as it knows. */
+  get isOwner(): boolean {
+    return this.record !== undefined && !this.outside && this.record.proof === this.proof;
   }
+}
+
+function initialValues({ settings: { codec, initial } }: CheckedStorage): SessionValues {
+  const values = new SessionValues(codec);
+  if (!initial) return values;
+  values.assign(initial(), 'SessionModule: what initial() returns');
+  return new SessionValues(codec, values.with(values.collect(false)));
 }

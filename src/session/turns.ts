@@ -1,12 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { SessionError } from '../errors.js';
 import { SessionGoneError, SessionLockError } from '../errors.http.js';
-import { parseId } from './id.js';
-import type { SessionLifecycle } from './lifecycle.js';
-import type { SessionState } from './state.js';
 import type { SessionLease } from '../storage/session-storage.js';
+import type { CheckedStorage } from './checked-storage.js';
+import { idle, insertNow, look, refuseOutside, refuseSent, touchIsDue, write } from './save.js';
+import type { SessionState } from './state.js';
 
-type Tap<R> = (data: object) => R | PromiseLike<R>;
+export type Tap<R> = (data: object) => R | PromiseLike<R>;
 
 /** A lock that the code running now holds, and the one it was taken inside of. */
 interface Held {
@@ -19,32 +19,37 @@ interface Held {
   readonly outer: Held | undefined;
 }
 
-/** Work that one session's holders do one after another: taps and locked routes. */
-export class SessionExclusive {
+/**
+ * Work that the holders of one session do one after another: taps and locked routes. A holder that waited looks again
+ * before it goes on: only the id that it came with opens the session to it (S57).
+ */
+export class Turns {
   private readonly held = new AsyncLocalStorage<Held>();
 
-  constructor(private readonly lifecycle: SessionLifecycle) {}
+  constructor(private readonly storage: CheckedStorage) {}
 
   /** Runs `fn` on the fresh data of this session, alone, and saves what it made of them. */
   async tap<R>(state: SessionState, fn: Tap<R>): Promise<R> {
     checkTap(fn);
-    this.lifecycle.refuseGone(state);
-    this.lifecycle.name(state);
+    refuseOutside(state);
+    if (!state.record) refuseSent(state, 'A new session must be stored');
+    state.name();
     const handle = state.handle!;
     return this.inTap(handle, async (lease) => {
-      if (state.writing) await this.lifecycle.idle(state);
-      await this.lifecycle.refresh(state);
+      await this.goOn(state, handle);
       return this.run(state, fn, lease);
     });
   }
 
-  /** The same for the session of an id; `fn` does not run if there is none. */
-  async tapById<R>(id: string, fn: Tap<R>): Promise<R> {
+  /** The same for a session that `find` gives once its turn has come; `fn` does not run if there is none. */
+  async tapFound<R>(
+    handle: string,
+    find: () => PromiseLike<SessionState | undefined> | SessionState | undefined,
+    fn: Tap<R>,
+  ): Promise<R> {
     checkTap(fn);
-    const parts = parseId(id);
-    if (!parts) throw new SessionGoneError(undefined);
-    return this.inTap(parts.handle, async (lease) => {
-      const state = await this.lifecycle.find(id);
+    return this.inTap(handle, async (lease) => {
+      const state = await find();
       if (!state) throw new SessionGoneError(undefined);
       return this.run(state, fn, lease);
     });
@@ -52,30 +57,37 @@ export class SessionExclusive {
 
   /** Runs `fn` while the route holds the session; its writes depend on the lease. */
   async locked<R>(state: SessionState, fn: () => Promise<R>): Promise<R> {
-    if (state.status !== 'stored' || this.heldHere(state.handle!)) return fn();
-    return this.alone(state.handle!, 'route', async (lease) => {
-      if (state.writing) await this.lifecycle.idle(state);
-      const record = state.status === 'stored' ? await this.lifecycle.catchUp(state) : undefined;
-      // It ended while this waited, as after a double click on "log out": the route runs, what it writes is dropped.
-      if (!record) return fn();
-      state.values.rebase(record.data);
+    refuseOutside(state);
+    if (!state.record || this.heldHere(state.handle!)) return fn();
+    const handle = state.handle!;
+    return this.alone(handle, 'route', async (lease) => {
+      await this.goOn(state, handle);
       state.lease = lease.token;
       try {
         return await fn();
       } finally {
-        if (state.writing) await this.lifecycle.idle(state);
-        state.lease = undefined;
+        if (state.writing) await idle(state);
+        if (state.lease === lease.token) state.lease = undefined;
       }
     });
+  }
+
+  /** @throws {SessionGoneError} unless this holder's id still opens the session that it waited for */
+  private async goOn(state: SessionState, handle: string): Promise<void> {
+    if (state.writing) await idle(state);
+    if (state.handle === handle && !state.record) return;
+    const record = state.handle === handle ? await look(state) : undefined;
+    if (!record || !state.isOwner) throw new SessionGoneError(handle);
+    state.values.rebase(record.data);
   }
 
   private inTap<R>(handle: string, fn: (lease: SessionLease) => Promise<R>): Promise<R> {
     const held = this.heldHere(handle);
     if (!held) return this.alone(handle, 'tap', fn);
     if (held.by === 'route') return this.inRoute(held, fn);
-    throw new SessionLockError(
-      `Session ${handle}: tap() inside a tap() of the same session would wait for itself; use the data of the outer one.`,
-    );
+    const problem = `Session ${handle}: tap() inside a tap() of the same session would wait for itself; use the data of the outer one.`;
+    this.storage.events.warn(problem);
+    throw new SessionLockError(problem);
   }
 
   /** The route holds the lock already; its taps still run one after another. */
@@ -96,18 +108,17 @@ export class SessionExclusive {
     const { handle } = state;
     const draft = state.values.draft();
     const result = await fn(draft.data);
-    if (state.writing) await this.lifecycle.idle(state);
-    this.lifecycle.refuseGone(state);
+    if (state.writing) await idle(state);
+    refuseOutside(state);
     // Logged out meanwhile: what the object stands for now is another visitor's session (S12, S27).
     if (state.handle !== handle) throw new SessionGoneError(handle);
     const change = draft.settle();
-    // A request's commit writes the touch, and renews the cookie with it.
-    const touches = !state.carrier && this.lifecycle.isTouchDue(state);
-    if (state.status === 'new') {
-      if (change) await this.lifecycle.insert(state, change);
+    const touches = !state.exchange && touchIsDue(state);
+    if (!state.record) {
+      if (change) await insertNow(state, change);
     } else if (change || touches) {
-      await this.lifecycle.write(state, change, touches, lease.token);
-      this.lifecycle.refuseGone(state);
+      await write(state, change, touches, lease.token);
+      refuseOutside(state);
     }
     draft.accept();
     return result;
@@ -119,23 +130,13 @@ export class SessionExclusive {
     by: Held['by'],
     fn: (lease: SessionLease) => Promise<R>,
   ): Promise<R> {
-    const { settings } = this.lifecycle;
-    const lease = await this.lifecycle.call(() => settings.storage.lock(handle, settings.lock));
+    const lease = await this.storage.lock(handle);
     const held = holding(handle, by, lease, this.held.getStore());
     try {
       return await this.held.run(held, fn, lease);
     } finally {
       held.released = true;
-      await this.release(lease);
-    }
-  }
-
-  /** What was written stands, so a release that fails is no failure: the lease ends by itself. */
-  private async release(lease: SessionLease): Promise<void> {
-    try {
-      await this.lifecycle.call(() => lease.release());
-    } catch {
-      // It is in the log.
+      await this.storage.release(lease);
     }
   }
 

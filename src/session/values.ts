@@ -1,5 +1,5 @@
 import { SessionError } from '../errors.js';
-import type { SessionCodec } from '../nest/session.options.js';
+import type { SessionCodec } from './settings.js';
 import { containerFor, isKey, isObject, quote, removeInside, segmentsOf, setInside } from './paths.js';
 
 export type Encoded = Readonly<Record<string, string>>;
@@ -247,6 +247,10 @@ export class SessionValues {
     let bytes = 0;
     for (const key in after) bytes += Buffer.byteLength(key) + Buffer.byteLength(after[key]!);
     return bytes;
+  }
+
+  bytes(): number {
+    return this.bytesWith({ set: {}, remove: [] }, 0);
   }
 
   /** All of it as it would be stored with `change`. */

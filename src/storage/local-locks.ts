@@ -1,5 +1,5 @@
-import { SessionLockError } from '../errors.http.js';
-import type { LockOptions, SessionLease } from './session-storage.js';
+import { LockNotFreeError } from '../errors.js';
+import type { LockOptions, SessionLease } from './lease.js';
 
 /** How many may wait for one session; more are refused at once (S55). */
 const MAX_WAITING = 1_000;
@@ -9,7 +9,7 @@ export class LocalLocks {
   private readonly queues = new Map<string, Queue>();
   private lastToken = 0;
 
-  /** @throws {SessionLockError} when the wait is over, or too many wait already */
+  /** @throws {LockNotFreeError} when the wait is over, or too many wait already */
   acquire(handle: string, { wait, hold }: LockOptions): SessionLease | Promise<SessionLease> {
     const queue = this.queues.get(handle);
     if (!queue) {
@@ -18,7 +18,7 @@ export class LocalLocks {
       return this.grant(handle, opened, hold);
     }
     if (queue.waiting.size >= MAX_WAITING) {
-      throw new SessionLockError(`Session ${handle}: ${MAX_WAITING} are waiting for its lock already.`);
+      throw new LockNotFreeError(handle, `has ${MAX_WAITING} waiting for it already`);
     }
     return new Promise((resolve, reject) => {
       const waiter: Waiter = {
@@ -29,13 +29,8 @@ export class LocalLocks {
       };
       const timer = setTimeout(() => {
         queue.waiting.delete(waiter);
-        reject(
-          new SessionLockError(
-            `Session ${handle}: its lock was not free within ${wait} ms. ` +
-              'Keep what runs inside tap() or @SessionLock() short, or raise lock.wait.',
-          ),
-        );
-      }, wait);
+        reject(new LockNotFreeError(handle, `was not free within ${wait} ms`));
+      }, timerFor(wait));
       queue.waiting.add(waiter);
     });
   }
@@ -58,11 +53,18 @@ export class LocalLocks {
         this.queues.delete(handle);
       }
     };
-    const timer = setTimeout(release, hold);
+    const timer = setTimeout(release, timerFor(hold));
     timer.unref();
     queue.holder = { token, release };
     return queue.holder;
   }
+}
+
+/** Node's timers end at once when they are to take longer than this: 24.8 days. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+function timerFor(milliseconds: number): number {
+  return Math.min(milliseconds, LONGEST_TIMER);
 }
 
 interface Queue {

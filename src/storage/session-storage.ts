@@ -1,6 +1,9 @@
 import type { Awaitable } from '../awaitable.js';
-import type { SessionRecord } from './record.js';
+import type { LockOptions, SessionLease } from './lease.js';
 import { LocalLocks } from './local-locks.js';
+import type { SessionRecord } from './record.js';
+
+export type { LockOptions, SessionLease } from './lease.js';
 
 /**
  * What an update does to a record. A field that is absent stays as it is, and one that is `null` is removed. Of
@@ -36,21 +39,6 @@ export interface Expectation {
  * - `'lost'`: the lease does not hold the session any more; nothing changed.
  */
 export type UpdateResult = 'ok' | 'gone' | 'conflict' | 'lost';
-
-/** Exclusive hold on one session, for a limited time. */
-export interface SessionLease {
-  /** Names the holder; goes into {@link SessionChange.lease} as the fence. */
-  readonly token: string;
-  /** Gives the session to the next in line. Releasing twice, or after the time ran out, does nothing. */
-  release(): Awaitable<void>;
-}
-
-export interface LockOptions {
-  /** Longest wait for the lease in milliseconds. */
-  readonly wait: number;
-  /** Milliseconds after which the lease ends by itself. */
-  readonly hold: number;
-}
 
 /** Something that happened to a record without this process having asked for it. */
 export interface StorageEvent {

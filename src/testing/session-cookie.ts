@@ -1,6 +1,7 @@
 import type { INestApplicationContext } from '@nestjs/common';
 import { SessionCookie } from '../http/cookie.js';
-import { type CreateSession, SessionStore } from '../nest/session.store.js';
+import { SessionStore } from '../nest/session.store.js';
+import type { CreateSession } from '../session/sessions.js';
 
 /**
  * Starts a session in a running application and gives the `Cookie` header that carries it, so that an
@@ -16,5 +17,5 @@ export async function sessionCookie<T extends object = Record<string, any>>(
 ): Promise<string> {
   const store = app.get<SessionStore<T>>(SessionStore, { strict: false });
   const cookie = app.get(SessionCookie, { strict: false });
-  return cookie.issue(await store.create(session)).split(';', 1)[0]!;
+  return cookie.pair((await store.create(session)).id);
 }

@@ -33,15 +33,22 @@ export interface StorageCapabilities {
    * Another node's storage on the same records. With it, races and locks between nodes are tested; left out, the
    * storage promises its users nothing of these beyond one process.
    */
-  readonly second?: ((storage: SessionStorage) => Awaitable<SessionStorage>) | undefined;
+  readonly second?:
+    ((storage: SessionStorage, context: StorageContext) => Awaitable<SessionStorage>) | undefined;
   /** Optional methods that the storage lacks. One that is missing and not named here fails. */
   readonly without?: readonly OptionalMember[] | undefined;
   /** Runs after each test, before the storage is closed: the place to drop what the test left. */
   readonly cleanup?: ((storage: SessionStorage) => Awaitable<void>) | undefined;
 }
 
-/** Makes a fresh, empty storage for one test. `now` is the suite's clock, in milliseconds since the epoch. */
-export type StorageFactory = (context: { readonly now: () => number }) => Awaitable<SessionStorage>;
+/** What the suite gives a new storage. */
+export interface StorageContext {
+  /** The suite's clock: milliseconds since the Unix epoch. */
+  readonly now: () => number;
+}
+
+/** Makes a fresh, empty storage for one test. */
+export type StorageFactory = (context: StorageContext) => Awaitable<SessionStorage>;
 
 /**
  * The contract of {@link SessionStorage} as a test suite, races included, for jest and whatever has its
@@ -56,7 +63,7 @@ export type StorageFactory = (context: { readonly now: () => number }) => Awaita
  * @example
  * // A database that several processes share, and that cannot go through all sessions page by page
  * describeSessionStorage('MyStorage', ({ now }) => new MyStorage(database, { now }), {
- *   second: () => new MyStorage(otherConnection),
+ *   second: (_first, { now }) => new MyStorage(otherConnection, { now }),
  *   without: ['list'],
  *   cleanup: () => database.query('delete from sessions'),
  * });
@@ -72,10 +79,11 @@ export function describeSessionStorage(
     beforeEach(async () => {
       bench.clock = new ContractClock(kind);
       const { clock } = bench;
-      bench.storage = await factory({ now: () => clock.now() });
+      const context = { now: () => clock.now() };
+      bench.storage = await factory(context);
       await bench.storage.open();
       if (second) {
-        bench.second = await second(bench.storage);
+        bench.second = await second(bench.storage, context);
         await bench.second.open();
       }
     });

@@ -14,7 +14,7 @@ import {
   type Subject,
 } from './comparison/subjects.js';
 
-/** The rows of the comparison in README.md: what it says of a library is what this finds. */
+/** The rows of docs/comparison.md: what it says of a library is what this finds. */
 describe.each(LIBRARIES)('the comparison: %s', (library) => {
   const ours = isOurs(library);
   let subject: Subject;
@@ -127,6 +127,12 @@ describe.each(LIBRARIES)('the comparison: %s', (library) => {
     expect(headers.get('vary')).toBe(ours ? 'Cookie' : null);
   });
 
+  it('a form that a sibling sub-domain sends', async () => {
+    await browser.get('/set/a');
+    expect((await browser.sendFromSibling('/order')).status).toBe(ours ? 403 : 201);
+    expect((await browser.read()).a).toBe(ours ? 'set' : 'ordered');
+  });
+
   it('SameSite of the cookie as it comes', async () => {
     const [cookie] = (await browser.get('/set/a')).headers.getSetCookie();
     expect(/SameSite=Lax/.test(cookie!)).toBe(ours);
@@ -165,7 +171,7 @@ describe('the comparison: sessions in memory that have expired', () => {
     const storage = new MemoryStorage({ now: () => now });
     for (const i of many) {
       const times = { createdAt: now, touchedAt: now, expiresAt: now + LIFETIME };
-      storage.create({ handle: `handle${i}`, proof: '', version: 1, ...times, data: {} });
+      storage.create({ handle: `handle${i}`, proof: '', ...times, data: {} });
     }
     now += LIFETIME;
     expect(await storage.purgeExpired(1_000)).toBe(100);

@@ -163,15 +163,55 @@ describe.each(stacks)('what comes as a cookie: %s', (_title, stack) => {
     });
   });
 
-  it('at most 4 cookies of the name are tried (S55)', async () => {
+  const many = (count: number, value: () => string) =>
+    Array.from({ length: count }, () => `sid=${value()}`).join('; ');
+  const junk = () => `"${random(8)}"`;
+
+  it('of ids that could be ours at most 8 are read, and more count as none, with an event (S43, S55)', async () => {
     const id = await live();
-    const bogus = (count: number) => Array.from({ length: count }, () => `sid=${unissued()}`).join('; ');
-    const fourth = await app.client().get('/read', { cookie: `${bogus(3)}; sid=${id}` });
-    expect(fourth.json()).toEqual({ isNew: false, value: '1' });
-    app.reset();
-    const fifth = await app.client().get('/read', { cookie: `${bogus(4)}; sid=${id}` });
-    expect(fifth.json()).toEqual(ANONYMOUS);
-    expect(app.probe.calls.length).toBeLessThanOrEqual(4);
+    const eight = await app.client().get('/read', { cookie: `${many(7, unissued)}; sid=${id}` });
+    expect(eight.json()).toEqual({ isNew: false, value: '1' });
+    expect(app.probe.names).toEqual(Array.from({ length: 8 }, () => 'read'));
+    for (const cookie of [`${many(8, unissued)}; sid=${id}`, `sid=${id}; ${many(8, unissued)}`]) {
+      app.reset();
+      expect((await app.client().get('/read', { cookie })).json()).toEqual(ANONYMOUS);
+      expect(app.probe.names).toEqual([]);
+      expect(app.eventTypes()).toEqual(['rejected']);
+    }
+  });
+
+  it.each([
+    ['before', (pair: string) => `${many(60, junk)}; ${pair}`],
+    ['behind', (pair: string) => `${pair}; ${many(60, junk)}`],
+    ['around', (pair: string) => `${many(60, junk)}; ${pair}; ${many(60, junk)}`],
+  ])(
+    'any amount of junk %s it neither hides a live cookie nor costs a call (S4, S43)',
+    async (_case, around) => {
+      const id = await live();
+      const reply = await app.client().get('/read', { cookie: around(`sid=${id}`) });
+      expect(reply.json()).toEqual({ isNew: false, value: '1' });
+      expect(app.probe.names).toEqual(['read']);
+      expect(app.eventTypes()).toEqual(['rejected']);
+    },
+  );
+
+  it.each([
+    ['junk', junk, 3],
+    ['dead ones', unissued, 6],
+  ])('%s before them do not make one of two live cookies the only one (S43)', async (_case, value, count) => {
+    const [one, two] = [await live('1'), await live('2')];
+    for (const pair of [`sid=${one}; sid=${two}`, `sid=${two}; sid=${one}`]) {
+      const reply = await app.client().get('/read', { cookie: `${many(count, value)}; ${pair}` });
+      expect(reply.json()).toEqual(ANONYMOUS);
+    }
+  });
+
+  it('the same id several times is one id', async () => {
+    const id = await live();
+    const reply = await app.client().get('/read', { cookie: many(20, () => id) });
+    expect(reply.json()).toEqual({ isNew: false, value: '1' });
+    expect(app.probe.names).toEqual(['read']);
+    expect(app.eventTypes()).toEqual([]);
   });
 
   it('cookies spread over several Cookie headers read like one (S44)', async () => {
@@ -190,6 +230,16 @@ describe.each(stacks)('what comes as a cookie: %s', (_title, stack) => {
     async (name) => {
       const id = await live();
       const reply = await app.client().get('/read', { cookie: `${name}=${id}` });
+      expect(reply.json()).toEqual(ANONYMOUS);
+      expect(app.probe.names).toEqual([]);
+    },
+  );
+
+  it.each(['', ':', '-', ' ', ' = ', '2=', '=='])(
+    'the name followed by %j is no cookie of ours (S45)',
+    async (between) => {
+      const id = await live();
+      const reply = await app.client().get('/read', { cookie: `sid${between}${id}` });
       expect(reply.json()).toEqual(ANONYMOUS);
       expect(app.probe.names).toEqual([]);
     },

@@ -52,7 +52,7 @@ describe.each(['express', 'fastify'])('%s', (platform) => {
   describe.each([
     ['memory storage', () => new MemoryStorage()],
     ['asynchronous storage', () => new AsyncStorage()],
-  ] as const)('%s', (_name, storage) => {
+  ] as const)('%s', (title, storage) => {
     @Controller()
     class Flashing {
       @Get('login') async login(@Session() session: AnySession) {
@@ -122,11 +122,13 @@ describe.each(['express', 'fastify'])('%s', (platform) => {
       expect(await (await fetch(`${url}/n`, { headers })).text()).toBe('10');
     });
 
-    it('a locked route whose session ended while it waited runs all the same', async () => {
+    it('a locked route whose session ended while it waited does not run (S57)', async () => {
       const url = await start(platform, Counting, { storage: storage() });
       const headers = { cookie: cookieOf(await fetch(`${url}/start`)) };
       const replies = await Promise.all([1, 2].map(() => fetch(`${url}/logout`, { headers })));
-      expect(replies.map(({ status }) => status)).toEqual([200, 200]);
+      // Where the storage answers at once, the first one is through before the second is read: that is a new visitor's.
+      const second = title === 'memory storage' ? 200 : 401;
+      expect(replies.map(({ status }) => status).toSorted()).toEqual([200, second]);
     });
   });
 
@@ -207,7 +209,7 @@ describe('a locked route that holds the session for too long (S54)', () => {
     const nextReply = await fetch(`${url}/next`, { headers: { cookie } });
     expect(await nextReply.text()).toBe('next');
     mayEnd();
-    expect((await late).status).toBe(500);
+    expect((await late).status).toBe(503);
     const session = await store.load(cookie.slice('sid='.length));
     expect(session!.toJSON()).toEqual({ n: 1 });
   });

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Controller, Get, Req } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -76,11 +77,12 @@ describe.each(stackPerPlatform)('signed cookies: %s', (_title, stack) => {
     expect((await client.get('/value')).json()).toEqual({ value: id });
   });
 
-  it('signed values work encoded and not encoded', async () => {
+  it('signed values work encoded once and not encoded, and no other way', async () => {
     const app = await run('first secret');
     const sid = await issued(app);
     expect(await get(app, decodeURIComponent(sid))).toEqual(KNOWN);
     expect(await get(app, encodeURIComponent(decodeURIComponent(sid)))).toEqual(KNOWN);
+    expect(await get(app, encodeURIComponent(sid))).toEqual(ANONYMOUS);
   });
 
   it('a tampered signature is anonymous and falls back to nothing (S9)', async () => {
@@ -98,6 +100,7 @@ describe.each(stackPerPlatform)('signed cookies: %s', (_title, stack) => {
       `s:${id}`,
       id,
       plain.slice(2),
+      plain.replace('s:', 'j:'),
       's:',
       plain.replace(handleOf(id), 'A'.repeat(22)),
     ]) {
@@ -109,7 +112,19 @@ describe.each(stackPerPlatform)('signed cookies: %s', (_title, stack) => {
       value: null,
     });
     expect(app.probe.names).toEqual([]);
+    expect(app.eventTypes()).toEqual(['created', ...Array.from({ length: 10 }, () => 'rejected')]);
     expect(await get(app, sid)).toEqual(KNOWN);
+  });
+
+  it('a signature is compared whole, whatever it has in common with the right one (S9)', async () => {
+    const app = await run('first secret');
+    const plain = decodeURIComponent(await issued(app));
+    const from = plain.lastIndexOf('.') + 1;
+    for (let at = from; at < plain.length; at++) {
+      const other = plain[at] === 'A' ? 'B' : 'A';
+      const forged = plain.slice(0, at) + other + plain.slice(at + 1);
+      expect(await get(app, encodeURIComponent(forged))).toEqual(ANONYMOUS);
+    }
   });
 
   it('a signed cookie is anonymous to an application without a secret, and no error', async () => {
@@ -187,6 +202,8 @@ describe.each(stackPerPlatform)('signed cookies: %s', (_title, stack) => {
     expect(parsed({ signedCookies: { sid: id } })).toBeUndefined();
     expect(parsed({ cookies: { sid: id } })).toBeUndefined();
     expect(parsed({ secret: 'first secret', cookies: { sid: id } })).toBeUndefined();
+    expect(parsed({ secret: 'first secret', signedCookies: { sid: 'no-id' } })).toBeUndefined();
+    expect(parsed({ secret: 'first secret', signedCookies: { sid: false } })).toBeUndefined();
   });
 
   it('cookie-parser with a secret beside unsigned session cookies hides nothing', async () => {
@@ -199,6 +216,8 @@ describe.each(stackPerPlatform)('signed cookies: %s', (_title, stack) => {
   it("what cookie-parser signed for another cookie of the application's is no session", async () => {
     const app = await run('first secret', stack, 'first secret');
     const sid = await issued(app);
+    const theme = `sid=${encodeURIComponent(`s:${sign('dark', 'first secret')}`)}`;
+    expect((await app.client().get('/value', { cookie: theme })).json()).toEqual({ value: null });
     const reply = await app.client().get('/read', { cookie: `other=${sid}` });
     expect(reply.json()).toEqual(ANONYMOUS);
   });
@@ -207,9 +226,42 @@ describe.each(stackPerPlatform)('signed cookies: %s', (_title, stack) => {
     const app = await run('first secret');
     const sid = await issued(app);
     const unsigned = unsign(sid, 'first secret') as string;
-    for (const cookie of [`sid=${unsigned}; sid=${sid}`, `sid=${sid}; sid=s%3Ax.y`]) {
+    const forged = Array.from(
+      { length: 20 },
+      () => `sid=${encodeURIComponent(`s:${sign(unsigned, 'guess')}`)}`,
+    );
+    for (const cookie of [
+      `sid=${unsigned}; sid=${sid}`,
+      `sid=${sid}; sid=s%3Ax.y`,
+      `${forged.join('; ')}; sid=${sid}`,
+    ]) {
       expect((await app.client().get('/read', { cookie })).json()).toEqual(KNOWN);
+      expect((await app.client().get('/value', { cookie })).json()).toEqual({ value: unsigned });
     }
+  });
+
+  it('one id signed with the old and with the new secret is one id (S10, S43)', async () => {
+    const shared = sharedStorage();
+    const old = await issued(await run('old', shared));
+    const during = await run(['new', 'old'], shared);
+    const fresh = encodeURIComponent(`s:${sign(unsign(old, 'old') as string, 'new')}`);
+    const reply = await during.client().get('/read', { cookie: `sid=${old}; sid=${fresh}` });
+    expect(reply.json()).toEqual(KNOWN);
+  });
+
+  it('SessionCookie.read gives none of two that could be live: an attacker may have planted one (S43)', async () => {
+    const app = await run('first secret');
+    const [one, two] = [await issued(app), await issued(app)];
+    for (const cookie of [`sid=${one}; sid=${two}`, `sid=x; sid=${two}; sid=y; sid=${one}`]) {
+      expect((await app.client().get('/value', { cookie })).json()).toEqual({ value: null });
+    }
+  });
+
+  it('no signing key shows, however deep the injected objects are looked at (S50)', async () => {
+    const app = await run(['a very secret thing', 'an older secret thing']);
+    const shown = inspect(app.app.get(SessionCookie), { depth: 9, showHidden: true, getters: true });
+    expect(shown).not.toContain('secret thing');
+    expect(JSON.stringify(app.app.get(SessionCookie))).toBe('{}');
   });
 });
 

@@ -2,7 +2,14 @@ import { existsSync } from 'node:fs';
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import type { INestApplication } from '@nestjs/common';
-import { type Browser, type BrowserContext, chromium, type Locator, type Page } from 'playwright-core';
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  chromium,
+  type Locator,
+  type Page,
+} from 'playwright-core';
 
 import { createApp, type Platform } from '../../sample/app.js';
 
@@ -68,7 +75,7 @@ function drive(platform: Platform) {
   });
 
   /** A person at a browser: clicks, types and reads what is on the page. */
-  async function person(options: { javaScriptEnabled?: boolean } = {}): Promise<Page> {
+  async function person(options: BrowserContextOptions = {}): Promise<Page> {
     const context = await browser.newContext({ baseURL: url, ...options });
     contexts.push(context);
     context.setDefaultTimeout(10_000);
@@ -112,7 +119,10 @@ function drive(platform: Platform) {
     expect(await sid(page)).toMatchObject({ httpOnly: true, sameSite: 'Lax', path: '/', secure: false });
 
     await page.getByText('What the server remembers about you').click();
-    expect(await page.locator('pre').innerText()).toContain('"visits": 3');
+    const data = page.getByRole('region', { name: 'The data of your session' });
+    expect(await data.innerText()).toContain('"visits": 3');
+    await page.keyboard.press('Tab');
+    expect(await page.locator('pre:focus').count()).toBe(1);
 
     await click(page, 'Forget me');
     expect(await page.locator('#visits').innerText()).toBe('1');
@@ -168,6 +178,7 @@ function drive(platform: Platform) {
     expect(await page.getByRole('alert').innerText()).toBe('That user and password do not match.');
     expect(await page.getByLabel('User name').inputValue()).toBe('grace');
     expect(await page.getByLabel('Password').inputValue()).toBe('');
+    expect(await page.getByLabel('Password').getAttribute('aria-invalid')).toBe('true');
     expect(await page.getByLabel('Remember me').isChecked()).toBe(true);
 
     await page.getByLabel('Password').fill('compiler-1952');
@@ -181,6 +192,7 @@ function drive(platform: Platform) {
     await page.getByLabel('Log me out after idling for').selectOption('10 minutes');
     await click(page, 'Save');
     expect(await notice(page)).toContain('10 minutes');
+    expect(await page.getByLabel('Log me out after idling for').inputValue()).toBe('600');
     expect((await sid(page))!.expires - Date.now() / 1000).toBeLessThan(601);
 
     await click(page, 'Log out');
@@ -208,8 +220,8 @@ function drive(platform: Platform) {
     expect(await rows.count()).toBe(3);
     expect(await rows.filter({ hasText: 'this one' }).getByRole('button').count()).toBe(0);
 
-    await clickOn(pc, rows.nth(1).getByRole('button'));
-    expect(await notice(pc)).toBe('Chrome on Linux is logged out.');
+    await click(pc, 'Log out Chrome on Linux (2)');
+    expect(await notice(pc)).toBe('Chrome on Linux (2) is logged out.');
     expect(await rows.count()).toBe(2);
     await click(pc, 'Log out all other devices');
     expect(await notice(pc)).toBe('One other device is logged out.');
@@ -223,6 +235,38 @@ function drive(platform: Platform) {
     expect(await heading(pc)).toBe('Your devices');
   });
 
+  test("shows times in the visitor's zone, and how long ago", async () => {
+    const page = await person({ timezoneId: 'Asia/Tokyo' });
+    await page.clock.install();
+    await login(page);
+    const iso = (await page.locator('#ends time').getAttribute('datetime'))!;
+    const options = { dateStyle: 'medium', timeStyle: 'short', timeZone: 'Asia/Tokyo' } as const;
+    expect(await page.locator('#ends time').innerText()).toBe(
+      new Intl.DateTimeFormat('en', options).format(new Date(iso)),
+    );
+
+    await follow(page, 'Devices');
+    const first = page.locator('#devices time').first();
+    expect(await first.innerText()).toBe('just now');
+    await page.clock.fastForward('02:30');
+    expect(await first.innerText()).toBe('2 minutes ago');
+  });
+
+  test('keeps its navigation in order on a narrow screen, and on a page that is not there', async () => {
+    const page = await person({ viewport: { width: 390, height: 844 } });
+    const missing = new Promise((resolve) => page.once('console', resolve)); // Chromium's word on the 404
+    await page.goto('/nowhere');
+    await missing;
+    complaints.length = 0;
+    const [brand, account] = await Promise.all(
+      ['Crumbs', 'Log in'].map((name) => page.getByRole('link', { name, exact: true }).boundingBox()),
+    );
+    expect(Math.abs(brand!.y + brand!.height / 2 - (account!.y + account!.height / 2))).toBeLessThan(4);
+    expect(account!.x + account!.width).toBeGreaterThan(350);
+    await follow(page, 'Notes');
+    expect(await heading(page)).toBe('Notes');
+  });
+
   test('fills a basket, which goes along into the account', async () => {
     const page = await person();
     await page.goto('/shop');
@@ -233,6 +277,7 @@ function drive(platform: Platform) {
 
     await page.getByLabel('Quantity of Glass of milk', { exact: true }).fill('10');
     await click(page, 'Change quantity of Glass of milk');
+    expect(await notice(page)).toBe('Glass of milk: 10 in your basket.');
     expect(await page.locator('#total').innerText()).toBe('€24.00');
     await click(page, 'Remove Cookie jar');
     expect(await page.locator('#total').innerText()).toBe('€9.50');

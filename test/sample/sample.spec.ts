@@ -47,19 +47,21 @@ describe.each<Platform>(['express', 'fastify'])('the sample on %s', (platform) =
   });
 
   test('looking around sets no cookie', async () => {
-    for (const path of ['/notes', '/shop', '/login', '/style.css']) {
+    for (const path of ['/notes', '/shop', '/login', '/style.css', '/times.js']) {
       const response = await request(url).get(path).expect(200);
       expect(response.headers['set-cookie']).toBeUndefined();
     }
     expect(await visitor().get('/notes')).toContain('Looking around creates no session.');
   });
 
-  test('the cookie is HttpOnly and SameSite=Lax; pages are not to be kept, and run no script', async () => {
+  test("the cookie is HttpOnly and SameSite=Lax; pages are not to be kept, and run nobody else's script", async () => {
     const { headers } = await request(url).get('/').expect(200);
     expect(headers['set-cookie']?.[0]).toMatch(/^sid=.*; Path=\/.*; HttpOnly/);
     expect(headers['set-cookie']?.[0]).toContain('SameSite=Lax');
     expect(headers['cache-control']).toContain('no-store');
-    expect(headers['content-security-policy']).toContain("default-src 'none'");
+    expect(headers['content-security-policy']).toContain(
+      "default-src 'none'; style-src 'self'; script-src 'self';",
+    );
     expect(headers['content-type']).toBe('text/html; charset=utf-8');
   });
 
@@ -88,7 +90,7 @@ describe.each<Platform>(['express', 'fastify'])('the sample on %s', (platform) =
     test('are text, whatever is in them', async () => {
       const text = `<script>alert('1')</script>" onfocus="alert(2)&lt;`;
       const html = await visitor().post('/notes/add', { text });
-      expect(html).not.toContain('<script');
+      expect(html).not.toContain('<script>');
       expect(html).not.toContain('" onfocus="');
       expect(notes(html)).toEqual([
         '&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot; onfocus=&quot;alert(2)&amp;lt;',
@@ -141,9 +143,13 @@ describe.each<Platform>(['express', 'fastify'])('the sample on %s', (platform) =
       expect(html).toContain(`name="user" value="${user}"`);
       expect(html).toContain('value="yes" checked');
       expect(html).not.toContain(`value="${password || 'no password'}"`);
+      expect(all(html, /<input id="(\w+)"[^>]* aria-invalid="true" aria-describedby="login-error"/g)).toEqual(
+        ['user', 'password'],
+      );
 
       const again = await one.get('/login');
       expect(again).not.toContain('do not match');
+      expect(again).not.toContain('aria-invalid');
       expect(again).toContain('name="user" value=""');
       expect(await one.get('/profile')).toBe('-> /login');
     });
@@ -191,15 +197,19 @@ describe.each<Platform>(['express', 'fastify'])('the sample on %s', (platform) =
       expect(maxAge(response)).toBe(seconds);
     });
 
-    test('lasts as long as the profile says', async () => {
+    test('lasts as long as the profile says, which shows what holds', async () => {
       const one = visitor();
       await one.login();
-      const stay = (duration: string) => one.agent.post('/profile/stay').type('form').send({ duration });
-      expect(maxAge(await stay('30d'))).toBe(2_592_000);
-      expect(maxAge(await stay('10m'))).toBe(600);
-      expect(await one.get('/profile')).toContain('until nothing happens for 10 minutes');
-      await one.post('/profile/stay', { duration: '9999d' });
-      await one.post('/profile/stay', { duration: 'toString' });
+      expect(chosen(await one.get('/profile'))).toBe('3600');
+      const stay = (seconds: string) => one.agent.post('/profile/stay').type('form').send({ seconds });
+      expect(maxAge(await stay('2592000'))).toBe(2_592_000);
+      expect(maxAge(await stay('600'))).toBe(600);
+      const html = await one.get('/profile');
+      expect(html).toContain('until nothing happens for 10 minutes');
+      expect(chosen(html)).toBe('600');
+      for (const seconds of ['99999999', 'toString', '-1', '']) {
+        expect(chosen(await one.post('/profile/stay', { seconds }))).toBe('600');
+      }
     });
   });
 
@@ -250,7 +260,28 @@ describe.each<Platform>(['express', 'fastify'])('the sample on %s', (platform) =
       expect(devices(after)).toEqual(['Firefox on Windows (this one)']);
       expect(after).toContain('You are logged in nowhere else.');
       expect(await phone.get('/devices')).toBe('-> /login');
+      expect(await phone.get('/login')).toContain('You have been logged out.');
       expect(await phone.login('grace', 'compiler-1952')).toContain('<h1>Your devices</h1>');
+    });
+
+    test('tells two of a kind apart, in the order of their logins', async () => {
+      const [first, second] = [visitor(SAFARI), visitor(SAFARI)];
+      for (const one of [first, second]) await one.login('grace', 'compiler-1952');
+      const html = await first.get('/devices');
+      expect(devices(html)).toEqual(['Safari on iOS (this one)', 'Safari on iOS (2)']);
+      expect(all(html, /<button [^>]*aria-labelledby="([^"]+)"/g)).toEqual(['end-1 name-1']);
+      const [handle] = handles(html);
+      expect(await first.post('/devices/end', { handle: handle! })).toContain(
+        'Safari on iOS (2) is logged out.',
+      );
+    });
+
+    test('have times that a browser can put into its own zone', async () => {
+      const one = visitor();
+      await one.login('grace', 'compiler-1952');
+      const [iso, text] = all(await one.get('/devices'), /<time datetime="(.*?)" data-ago>/g);
+      expect(Math.abs(Date.parse(iso!) - Date.now())).toBeLessThan(60_000);
+      expect(text).toBe(iso);
     });
 
     test('ends all others', async () => {
@@ -294,7 +325,10 @@ describe.each<Platform>(['express', 'fastify'])('the sample on %s', (platform) =
       const more = await one.post('/shop/quantity', { sku: 'cookie', qty: '12' });
       expect(basket(more)).toEqual(['cookie x12', 'jar x1', '€28.90']);
       expect(more).toContain('aria-label="13 in the basket"');
-      expect(basket(await one.post('/shop/remove', { sku: 'jar' }))).toEqual(['cookie x12', '€14.40']);
+      expect(more).toContain('Chocolate chip cookie: 12 in your basket.');
+      const less = await one.post('/shop/remove', { sku: 'jar' });
+      expect(basket(less)).toEqual(['cookie x12', '€14.40']);
+      expect(less).toContain('Cookie jar: no longer in your basket.');
 
       const ordered = await one.post('/shop/order');
       expect(ordered).toContain('€14.40 worth of crumbs');
@@ -312,7 +346,9 @@ describe.each<Platform>(['express', 'fastify'])('the sample on %s', (platform) =
     test.each(['0', '-3', '100', '1.5', 'x', '', '1e9'])('a quantity of %p changes nothing', async (qty) => {
       const one = visitor();
       await one.post('/shop/add', { sku: 'milk' });
-      expect(basket(await one.post('/shop/quantity', { sku: 'milk', qty }))).toEqual(['milk x1', '€0.95']);
+      const html = await one.post('/shop/quantity', { sku: 'milk', qty });
+      expect(basket(html)).toEqual(['milk x1', '€0.95']);
+      expect(html).toContain('Glass of milk: choose a quantity from 1 to 99.');
     });
 
     test('what the shop does not have cannot be had', async () => {
@@ -352,10 +388,29 @@ describe.each<Platform>(['express', 'fastify'])('the sample on %s', (platform) =
     });
   });
 
-  test('errors are pages', async () => {
-    const { text } = await request(url).get('/<nowhere>').expect(404).expect('content-type', /html/);
-    expect(text).toContain('<h1>404 Not Found</h1>');
-    expect(text).not.toContain('<nowhere>');
+  describe('errors', () => {
+    test('are pages', async () => {
+      const { text, headers } = await request(url)
+        .get('/<nowhere>')
+        .expect(404)
+        .expect('content-type', /html/);
+      expect(text).toContain('<h1>404 Not Found</h1>');
+      expect(text).not.toContain('<nowhere>');
+      expect(text).toContain('<a href="/login">Log in</a>');
+      expect(headers['set-cookie']).toBeUndefined();
+    });
+
+    test('keep the navigation, and leave the notice to the page after them', async () => {
+      const one = visitor();
+      await one.login();
+      await one.post('/shop/add', { sku: 'milk' });
+      await one.agent.post('/notes/add').type('form').send({ text: '' });
+      const { text } = await one.agent.get('/nowhere').expect(404);
+      expect(text).toContain('<a href="/profile">Ada Lovelace</a>');
+      expect(text).toContain('aria-label="1 in the basket"');
+      expect(text).not.toContain('role="status"');
+      expect(await one.get('/notes')).toContain('There is nothing on that note.');
+    });
   });
 });
 
@@ -364,10 +419,12 @@ const all = (html: string, pattern: RegExp) => [...html.matchAll(pattern)].map((
 
 const notes = (html: string) => all(html, /<li>\s*<span class="grow">(.*?)<\/span>/g);
 
+const chosen = (html: string) => /<option value="(\d+)" selected>/.exec(html)?.[1];
+
 const handles = (html: string) => all(html, /name="handle" value="(.*?)"/g);
 
 const devices = (html: string) =>
-  all(html, /<strong>(.* on .*)<br>/g).map((line) =>
+  all(html, /<strong id="name-\d+">(.* on .*)<br>/g).map((line) =>
     line!.replace('</strong>', '').replace(/<span.*?>(.*)<\/span>/, '($1)'),
   );
 

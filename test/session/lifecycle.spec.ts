@@ -147,7 +147,6 @@ describe.each(kinds)('rotating: %s', (kind) => {
 
   it.each<[deed: string, rotate: (session: AnySession) => Promise<void>]>([
     ['regenerate', (each) => each.regenerate()],
-    ['login', (each) => each.login('grace')],
     ['save', (each) => (each.set('n', 2), each.save())],
     ['tap', (each) => each.tap((data) => void data.n++)],
   ])(
@@ -159,6 +158,16 @@ describe.each(kinds)('rotating: %s', (kind) => {
       expect(await bench.store.isEmpty()).toBe(true);
     },
   );
+
+  it('a login on a session that ended meanwhile starts a new one, with nothing of the old (S27)', async () => {
+    session.set('n', 7);
+    const { id: old } = session;
+    await bench.store.destroy(old);
+    await session.login('grace');
+    expect([session.id === old, session.userId, session.get('n')]).toEqual([false, 'grace', undefined]);
+    expect([await live(bench, old), await live(bench, session.id)]).toEqual([[], [session.id]]);
+    expect(await bench.store.count()).toBe(1);
+  });
 
   it.each([
     () => 'short',

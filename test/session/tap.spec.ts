@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { SessionError, SessionGoneError, SessionLockError, SessionTooLargeError } from '../../src/index.js';
 import { Gate, settle } from '../support/gate.js';
 import {
@@ -424,11 +424,16 @@ describe.each(kinds)('tap: %s', (kind) => {
     expect(await bench.store.isEmpty()).toBe(true);
   });
 
-  it('a session that was rotated elsewhere is still the session: the tap lands in it', async () => {
+  it('a holder whose id was rotated away while it waited runs nothing and sees nothing newer (S57)', async () => {
     const other = await another();
     await other.regenerate();
-    expect(await session.tap((data) => ++data.n)).toBe(2);
-    expect((await loaded(bench, other.id)).get('n')).toBe(2);
+    other.set('n', 5);
+    await other.save();
+    const fn = jest.fn<(data: Bag) => void>();
+    await expect(session.tap(fn)).rejects.toThrow(SessionGoneError);
+    expect(fn).not.toHaveBeenCalled();
+    expect(session.get('n')).toBe(1);
+    expect((await loaded(bench, other.id)).get('n')).toBe(5);
   });
 
   it('a rotation while fn runs neither waits nor fails it, and the old id stays dead (S11)', async () => {

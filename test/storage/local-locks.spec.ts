@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { LockNotFreeError } from '../../src/errors.js';
+import type { SessionLease } from '../../src/storage/lease.js';
 import { LocalLocks } from '../../src/storage/local-locks.js';
-import type { SessionLease } from '../../src/storage/session-storage.js';
 
 describe('LocalLocks', () => {
   let locks: LocalLocks;
@@ -43,9 +44,15 @@ describe('LocalLocks', () => {
 
   it('refuses who waited too long, by the name of the session and the option (S54)', async () => {
     acquire('a');
-    const refused = expect(acquire('a')).rejects.toThrow(/Session a: .*1000 ms.*lock\.wait/);
+    const refused = acquire('a') as Promise<SessionLease>;
+    const checked = expect(refused).rejects.toThrow(/Session a: .*not free within 1000 ms.*lock\.wait/);
     jest.advanceTimersByTime(1_000);
-    await refused;
+    await checked;
+    const error: unknown = await refused.catch((reason: unknown) => reason);
+    expect([error instanceof LockNotFreeError, (error as LockNotFreeError).code]).toEqual([
+      true,
+      'ERR_SESSION_LOCK',
+    ]);
   });
 
   it('passes over those who gave up', async () => {
@@ -61,7 +68,7 @@ describe('LocalLocks', () => {
   it('lets at most a thousand wait for one session (S55)', async () => {
     acquire('a', { hold: 500 });
     const waiting = Promise.all(Array.from({ length: 1_000 }, async () => (await acquire('a')).release()));
-    expect(() => acquire('a')).toThrow(/1000 are waiting/);
+    expect(() => acquire('a')).toThrow(/Session a: its lock has 1000 waiting/);
     acquire('b');
     jest.advanceTimersByTime(500);
     await waiting;
@@ -75,6 +82,22 @@ describe('LocalLocks', () => {
     expect(locks.holds('a', second.token)).toBe(true);
     expect(acquire('a')).toBeInstanceOf(Promise);
   });
+
+  it.each([2 ** 31, 1e12, Infinity])(
+    'ends neither a wait nor a hold of %d ms at once (S54)',
+    async (long) => {
+      const lease = acquire('a', { hold: long }) as SessionLease;
+      const waiting = acquire('a', { wait: long }) as Promise<SessionLease>;
+      const refused = jest.fn();
+      waiting.catch(refused);
+      // Node's timers can do 24.8 days.
+      await jest.advanceTimersByTimeAsync(24 * 86_400_000);
+      expect(refused).not.toHaveBeenCalled();
+      expect(locks.holds('a', lease.token)).toBe(true);
+      await lease.release();
+      expect(locks.holds('a', (await waiting).token)).toBe(true);
+    },
+  );
 
   it('keeps nothing of locks that are free, and no timer (S55)', async () => {
     for (let i = 0; i < 100; i++) await (await acquire(`s${i}`)).release();

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { MemoryStorage, type MemoryStorageOptions } from '../../src/storage/memory/storage.js';
+import { MemoryStorage, type MemoryStorageOptions } from '../../src/storage/memory/index.js';
 import type { StorageEvent } from '../../src/storage/session-storage.js';
 import type { SessionRecord } from '../../src/storage/record.js';
 import { describeSessionStorage } from '../../src/testing/storage-contract.js';
@@ -37,7 +37,6 @@ function record(name: string, expiresAt = time + HOUR, fields: Partial<SessionRe
   return {
     handle: name,
     proof: `proof-of-${name}`,
-    version: 1,
     createdAt: time,
     touchedAt: time,
     expiresAt,
@@ -63,18 +62,60 @@ describe('a full MemoryStorage', () => {
 
   it('ends the session that would expire first, and says so (S55)', () => {
     newStorage({ maxSessions: 3 });
-    storage.create(record('second', time + 2 * SECOND, { userId: 'ada' }));
+    storage.create(record('second', time + 2 * SECOND));
     storage.create(record('first', time + SECOND));
     storage.create(record('third', time + HOUR));
     storage.create(record('fourth', time + 5 * HOUR));
     expect(present(['first', 'second', 'third', 'fourth'])).toEqual(['second', 'third', 'fourth']);
     storage.create(record('fifth', time + 6 * HOUR));
     expect(storage.count()).toBe(3);
-    expect(storage.byUser('ada')).toEqual([]);
     expect(events).toEqual([
       { type: 'evicted', handle: 'first', userId: undefined },
+      { type: 'evicted', handle: 'second', userId: undefined },
+    ]);
+  });
+
+  it('ends no session of a user for a flood of visitors (S60)', () => {
+    newStorage({ maxSessions: 4_000 });
+    const users = names(300);
+    for (const name of users) storage.create(record(name, time + 60 * SECOND, { userId: `of-${name}` }));
+    for (let i = 0; i < 4_300; i++) storage.create(record(`visitor${i}`));
+    expect(present(users)).toEqual(users);
+    expect(storage.count()).toBe(4_000);
+    expect(events.length).toBe(600);
+    expect(events.filter(({ type, userId }) => type !== 'evicted' || userId !== undefined)).toEqual([]);
+  });
+
+  it('counts a session among those of users from login to logout (S60)', () => {
+    newStorage({ maxSessions: 4 });
+    storage.create(record('logged-out', time + SECOND, { userId: 'ada' }));
+    storage.create(record('logged-in', time + SECOND));
+    storage.create(record('another-user', time + SECOND, { userId: 'ada' }));
+    storage.create(record('visitor', time + HOUR));
+    storage.update('logged-in', { userId: 'ada', expiresAt: time + 2 * SECOND });
+    storage.update('another-user', { userId: 'bob' });
+    storage.update('logged-out', { userId: null, expiresAt: time + 2 * HOUR });
+    for (const name of ['new1', 'new2']) storage.create(record(name, time + 3 * HOUR));
+    expect(events.map(({ handle }) => handle)).toEqual(['visitor', 'logged-out']);
+    time += 3 * SECOND;
+    for (const name of ['new3', 'new4']) storage.create(record(name, time + 4 * HOUR));
+    const expired = events.slice(2).filter(({ type }) => type === 'expired');
+    expect(expired.map(({ handle }) => handle).toSorted()).toEqual(['another-user', 'logged-in']);
+  });
+
+  it('ends the session of a user that would expire first where there is no other', async () => {
+    newStorage({ maxSessions: 2 });
+    storage.create(record('second', time + 2 * SECOND, { userId: 'ada' }));
+    storage.create(record('first', time + SECOND, { userId: 'ada' }));
+    storage.create(record('third', time + HOUR, { userId: 'bob' }));
+    storage.create(record('visitor', time + HOUR));
+    expect(events).toEqual([
+      { type: 'evicted', handle: 'first', userId: 'ada' },
       { type: 'evicted', handle: 'second', userId: 'ada' },
     ]);
+    expect(await storage.byUser('ada')).toEqual([]);
+    storage.create(record('next-visitor', time + HOUR));
+    expect(present(['third', 'visitor', 'next-visitor'])).toEqual(['third', 'next-visitor']);
   });
 
   it('goes by the deadlines as they are now: touched sessions stay', () => {
@@ -279,6 +320,77 @@ describe('purging a MemoryStorage', () => {
   });
 });
 
+describe('what a MemoryStorage finds', () => {
+  const fill = (count: number, fields: Partial<SessionRecord> = {}) => {
+    for (let i = 0; i < count; i++) storage.create(record(`s${i}`, time + HOUR, fields));
+  };
+  const handlesOf = (records: readonly SessionRecord[]) => records.map(({ handle }) => handle);
+
+  it('of a user with a few hundred sessions it answers at once', () => {
+    fill(500, { userId: 'ada' });
+    expect((storage.byUser('ada') as SessionRecord[]).length).toBe(500);
+  });
+
+  it('of a user with 50,000 it answers with turns of the event loop in between (S51)', async () => {
+    fill(50_000, { userId: 'ada' });
+    const turns = countTurns();
+    const found = await storage.byUser('ada');
+    expect(turns()).toBeGreaterThanOrEqual(99);
+    expect(new Set(handlesOf(found)).size).toBe(50_000);
+  });
+
+  it('of a user is no session that ended, or went to another, between those turns', async () => {
+    fill(5_000, { userId: 'ada' });
+    const finding = storage.byUser('ada') as Promise<SessionRecord[]>;
+    // All of them, so that it is no matter which the first slice saw; what comes takes the slots that were free.
+    const dead = Array.from({ length: 2_000 }, (_, i) => `s${i}`);
+    for (const name of dead) storage.destroy(name);
+    for (let i = 0; i < 1_000; i++) storage.create(record(`bob${i}`, time + HOUR, { userId: 'bob' }));
+    for (let i = 2_000; i < 4_000; i++) storage.update(`s${i}`, { userId: i % 2 ? 'bob' : null });
+    storage.update('s4000', { expiresAt: time });
+    const found = await finding;
+    const later = new Set(found.slice(500).map(({ handle }) => handle));
+    expect([...later].filter((handle) => storage.read(handle)?.userId !== 'ada')).toEqual([]);
+    const all = new Set(handlesOf(found));
+    expect(handlesOf(await storage.byUser('ada')).filter((handle) => !all.has(handle))).toEqual([]);
+  });
+
+  it('of a user is nothing in pages of memory that were given back meanwhile', async () => {
+    fill(20_000, { userId: 'ada' });
+    const finding = storage.byUser('ada');
+    for (let i = 0; i < 20_000; i++) storage.destroy(`s${i}`);
+    expect((await finding).length).toBe(500);
+  });
+
+  it('for a list comes in pages of exactly the limit but for the last, each session once', async () => {
+    fill(25);
+    const pages: SessionRecord[][] = [];
+    let cursor: string | undefined;
+    do {
+      const page = await storage.list({ limit: 10, cursor });
+      pages.push([...page.records]);
+      ({ cursor } = page);
+    } while (cursor !== undefined);
+    expect(pages.map(({ length }) => length)).toEqual([10, 10, 5]);
+    expect(new Set(handlesOf(pages.flat())).size).toBe(25);
+  });
+
+  it('for a list of everything comes with turns of the event loop in between (S51)', async () => {
+    fill(50_000);
+    const turns = countTurns();
+    const { records, cursor } = await storage.list({ limit: Infinity });
+    expect(turns()).toBeGreaterThanOrEqual(99);
+    expect([records.length, cursor]).toEqual([50_000, undefined]);
+  });
+
+  it.each(['', '-1', '1.5', 'NaN', '1e3', '99999999999'])(
+    'for a list has no page at the cursor %j',
+    (cursor) => {
+      expect(() => storage.list({ limit: 10, cursor })).toThrow(/cursor/);
+    },
+  );
+});
+
 describe('the memory of a MemoryStorage', () => {
   it('is given back after a flood of sessions that came and went (S52, S55)', () => {
     const flood = (from: number) => {
@@ -326,16 +438,19 @@ describe('the memory of a MemoryStorage', () => {
       storage.create(record(name, time + HOUR, { userId: `u-${name}`, data: { [`key-${name}`]: '1' } }));
     }
     for (const name of names) storage.destroy(name);
-    const { bodies, byHandle, users, buckets } = storage as unknown as MemoryStorageInside;
+    const { bodies, byHandle, users, deadlines } = storage as unknown as MemoryStorageInside;
     expect(bodies.layouts.byName.size).toBe(0);
     expect(byHandle.headCount).toBeLessThan(10);
     expect(users.members.headCount).toBeLessThan(10);
-    expect([buckets.keys.length, buckets.rings.size, buckets.keyOfRing.size]).toEqual([0, 0, 0]);
+    for (const buckets of [deadlines.visitors, deadlines.users]) {
+      expect([buckets.keys.length, buckets.rings.size, buckets.keyOfRing.size]).toEqual([0, 0, 0]);
+    }
   });
 
   it.each([
     ['handle', { handle: 'a\u001fb' }],
     ['user id', { userId: 'a\u001fb' }],
+    ['client', { client: 'a\u001fb' }],
     ['proof', { proof: 'a\u001fb' }],
     ['value', { data: { visits: 'a\u001fb' } }],
     ['key', { data: { 'a\u001fb': '1' } }],
@@ -347,9 +462,50 @@ describe('the memory of a MemoryStorage', () => {
     for (const each of [odd, ...others]) expect(storage.read(each.handle)).toEqual(each);
     if (odd.userId !== undefined) expect(storage.byUser(odd.userId)).toEqual([odd]);
     expect(storage.update(odd.handle, { set: { more: '1' } })).toBe('ok');
-    expect(storage.read(odd.handle)).toEqual({ ...odd, version: 2, data: { ...odd.data, more: '1' } });
+    expect(storage.read(odd.handle)).toEqual({ ...odd, data: { ...odd.data, more: '1' } });
     expect(storage.destroy(odd.handle)).toBe(true);
     expect(storage.count()).toBe(2);
+  });
+
+  it('takes no text that spans fields for one of them', () => {
+    const proof = 'proof-of-a';
+    storage.create(record('a', time + HOUR, { userId: 'ada', proof, ttl: 5_000, client: '"x"' }));
+    for (const userId of [`ada\u001f${proof}`, 'ad', 'a', '', `ada\u001f`]) {
+      expect(storage.update('a', { expected: { userId } })).toBe('conflict');
+    }
+    for (const text of [`${proof}\u001f`, `${proof}\u001f\u001f5000`, proof.slice(1)]) {
+      expect(storage.update('a', { expected: { proof: text } })).toBe('conflict');
+    }
+    expect(storage.update('a', { expected: { ttl: 500 } })).toBe('conflict');
+  });
+
+  it.each([
+    ['small', 'x'],
+    ['big', 'x'.repeat(5_000)],
+  ])('tells an empty client from none, in a %s session', (_, text) => {
+    for (const client of ['', '"phone"', undefined]) {
+      storage.create(record(`of ${client}`, time + HOUR, { client, data: { text } }));
+      expect(storage.read(`of ${client}`)?.client).toBe(client);
+      storage.update(`of ${client}`, { ttl: 5_000 });
+      expect(storage.read(`of ${client}`)?.client).toBe(client);
+    }
+  });
+
+  it('of big sessions meets expectations as that of small ones', () => {
+    const data = { text: 'x'.repeat(5_000) };
+    storage.create(record('user', time + HOUR, { userId: 'ada', ttl: 5_000, data }));
+    storage.create(record('visitor', time + HOUR, { data }));
+    const met = { proof: 'proof-of-user', ttl: 5_000, userId: 'ada' };
+    expect(storage.update('user', { expected: met })).toBe('ok');
+    expect(
+      storage.update('visitor', { expected: { proof: 'proof-of-visitor', ttl: null, userId: null } }),
+    ).toBe('ok');
+    for (const wrong of [{ proof: 'x' }, { ttl: 1 }, { ttl: null }, { userId: 'bob' }, { userId: null }]) {
+      expect(storage.update('user', { expected: { ...met, ...wrong } })).toBe('conflict');
+    }
+    for (const wrong of [{ ttl: 1 }, { userId: 'ada' }]) {
+      expect(storage.update('visitor', { expected: wrong })).toBe('conflict');
+    }
   });
 
   it('takes what separates fields for a new value too', () => {
@@ -382,7 +538,7 @@ describe('the memory of a MemoryStorage', () => {
     }
   });
 
-  it('finds ten thousand sessions and users among each other, and loses none as they go', () => {
+  it('finds ten thousand sessions and users among each other, and loses none as they go', async () => {
     const numbers = Array.from({ length: 10_000 }, (_, i) => i);
     const odd = numbers.filter((i) => i % 2 === 1);
     const even = numbers.filter((i) => i % 2 === 0);
@@ -391,7 +547,7 @@ describe('the memory of a MemoryStorage', () => {
     expect(numbers.filter((i) => storage.read(`s${i}`)?.handle === `s${i}`)).toEqual(odd);
     for (const i of odd) storage.update(`s${i}`, { userId: `u${i % 7}` });
     expect(storage.byUser('u8')).toEqual([]);
-    expect(storage.byUser('u3').length).toBe(odd.filter((i) => i % 7 === 3).length);
+    expect((await storage.byUser('u3')).length).toBe(odd.filter((i) => i % 7 === 3).length);
     expect(odd.every((i) => storage.destroy(`s${i}`))).toBe(true);
     expect(storage.count()).toBe(0);
     expect(storage.byUser('u3')).toEqual([]);
@@ -400,15 +556,15 @@ describe('the memory of a MemoryStorage', () => {
 
 describe('the options of a MemoryStorage', () => {
   it.each([
-    [{ maxSessions: 0 }, /maxSessions must be a whole number of at least 1; got 0/],
+    [{ maxSessions: 0 }, /maxSessions must be a whole number > 0; got 0/],
     [{ maxSessions: 1.5 }, /maxSessions must be .*got 1.5/],
-    [{ maxSessions: '100' }, /maxSessions must be .*got '100'/],
-    [{ whenFull: 'explode' }, /whenFull must be 'evict' or 'reject'; got 'explode'/],
+    [{ maxSessions: '100' }, /maxSessions must be .*got "100"/],
+    [{ whenFull: 'explode' }, /whenFull must be "evict" or "reject"; got "explode"/],
     [{ now: 123 }, /now must be a function .*got 123/],
-    [{ maxSession: 5 }, /no option maxSession; it takes maxSessions, whenFull, now/],
-    [{ toString: 5 }, /no option toString/],
-    [null, /takes an object of options; got null/],
-    ['x', /takes an object of options; got 'x'/],
+    [{ maxSession: 5 }, /maxSession is not an option .*there are maxSessions, whenFull, now/],
+    [{ toString: 5 }, /toString is not an option/],
+    [null, /the options must be an object; got null/],
+    ['x', /the options must be an object; got a string/],
   ])('%j are refused', (options, message) => {
     expect(() => new MemoryStorage(options as MemoryStorageOptions)).toThrow(message);
   });
@@ -436,18 +592,27 @@ interface MemoryStorageInside {
   bodies: { layouts: { byName: Map<string, unknown> } };
   byHandle: { headCount: number };
   users: { members: { headCount: number } };
-  buckets: { keys: number[]; rings: Map<number, number>; keyOfRing: Map<number, number> };
+  deadlines: { visitors: Buckets; users: Buckets };
+}
+
+interface Buckets {
+  readonly keys: number[];
+  readonly rings: Map<number, number>;
+  readonly keyOfRing: Map<number, number>;
+  refileFirst(...args: unknown[]): void;
 }
 
 /** How many slots were filed in the buckets of a storage from now on. */
 function countLooks(watched: MemoryStorage): () => number {
-  const { buckets } = watched as unknown as { buckets: { refileFirst(...args: unknown[]): void } };
-  const refileFirst = buckets.refileFirst.bind(buckets);
+  const { deadlines } = watched as unknown as MemoryStorageInside;
   let looks = 0;
-  buckets.refileFirst = (...args) => {
-    looks++;
-    refileFirst(...args);
-  };
+  for (const buckets of [deadlines.visitors, deadlines.users]) {
+    const refileFirst = buckets.refileFirst.bind(buckets);
+    buckets.refileFirst = (...args) => {
+      looks++;
+      refileFirst(...args);
+    };
+  }
   return () => looks;
 }
 

@@ -1,5 +1,6 @@
 import { MemoryStorage, SessionStorage } from '../../src/index.js';
-import type { SessionChange, SessionRecord } from '../../src/index.js';
+import type { SessionRecord } from '../../src/index.js';
+import type { Expectation, SessionChange } from '../../src/storage/session-storage.js';
 import { Gate, turn } from './gate.js';
 
 /** A storage as a network has it: every answer is a promise, kept some turns of the event loop later. */
@@ -17,8 +18,8 @@ export class AsyncStorage extends SessionStorage {
   override update(handle: string, change: SessionChange) {
     return this.answer(() => this.inner.update(handle, change));
   }
-  override destroy(handle: string) {
-    return this.answer(() => this.inner.destroy(handle));
+  override destroy(handle: string, expected?: Expectation) {
+    return this.answer(() => this.inner.destroy(handle, expected));
   }
   override purgeExpired(limit: number) {
     return this.answer(() => this.inner.purgeExpired(limit));
@@ -28,6 +29,15 @@ export class AsyncStorage extends SessionStorage {
   }
   override byUser(userId: string) {
     return this.answer(() => this.inner.byUser(userId));
+  }
+  override alive(handles: readonly string[]) {
+    return this.answer(() => this.inner.alive(handles));
+  }
+  override list(page: Parameters<MemoryStorage['list']>[0]) {
+    return this.answer(() => this.inner.list(page));
+  }
+  override ping() {
+    return this.answer(() => this.inner.ping());
   }
   override lock(...args: Parameters<SessionStorage['lock']>) {
     return this.answer(() => this.inner.lock(...args));
@@ -44,7 +54,18 @@ export class AsyncStorage extends SessionStorage {
   }
 }
 
-const METHODS = ['create', 'read', 'update', 'destroy', 'purgeExpired', 'count', 'byUser'] as const;
+const METHODS = [
+  'create',
+  'read',
+  'update',
+  'destroy',
+  'purgeExpired',
+  'count',
+  'byUser',
+  'alive',
+  'list',
+  'ping',
+] as const;
 export type Method = (typeof METHODS)[number];
 
 export interface Call {

@@ -1,25 +1,9 @@
 import { RecordData } from '../record.js';
-import type { SessionRecord } from '../record.js';
-import { Layout, Layouts } from './layouts.js';
+import type { Expectation, SessionChange } from '../session-storage.js';
+import { type Layout, Layouts } from './layouts.js';
+import * as packed from './packed-text.js';
+import type { SessionBody } from './packed-text.js';
 import { type Column, IN_PAGE, PAGE_BITS, PAGE_SIZE } from './slots.js';
-
-/** What a session consists of beside its times and its version. */
-export type SessionBody = Pick<
-  SessionRecord,
-  'handle' | 'proof' | 'userId' | 'authenticatedAt' | 'ttl' | 'data'
->;
-
-/** Stands between the fields of a text. JSON never contains it unescaped; what does is not kept as a text. */
-const SEPARATOR = '\u001f';
-
-/** The most characters a session has that is kept as one text: reading one field goes through all of it. */
-const SMALL = 1_024;
-
-/** Tells a user id that is there, the empty one included, from none. */
-const PRESENT = '=';
-
-/** How many fields of a text come before the values of its keys. */
-const OWN_FIELDS = 5;
 
 /**
  * The bodies of all sessions. A small one is one flat string of its fields, and its keys are shared with
@@ -42,35 +26,53 @@ export class SessionBodies implements Column {
     this.pagesOfLayouts[page] = undefined;
   }
 
+  /** Whether the slot holds a session; for any number. */
+  isUsed(slot: number): boolean {
+    const page = this.pages[slot >>> PAGE_BITS];
+    return page !== undefined && page[slot & IN_PAGE] !== '';
+  }
+
   hasHandle(slot: number, handle: string): boolean {
     const stored = this.stored(slot);
-    if (typeof stored !== 'string') return stored.handle === handle;
-    return stored.startsWith(handle) && stored[handle.length] === SEPARATOR;
+    return typeof stored === 'string' ? packed.hasHandle(stored, handle) : stored.handle === handle;
   }
 
   handleOf(slot: number): string {
     const stored = this.stored(slot);
-    return typeof stored === 'string' ? stored.slice(0, stored.indexOf(SEPARATOR)) : stored.handle;
+    return typeof stored === 'string' ? packed.handleOf(stored) : stored.handle;
+  }
+
+  hasUser(slot: number): boolean {
+    const stored = this.stored(slot);
+    return typeof stored === 'string' ? packed.hasUser(stored) : stored.userId !== undefined;
   }
 
   userIdOf(slot: number): string | undefined {
     const stored = this.stored(slot);
-    if (typeof stored !== 'string') return stored.userId;
-    const start = stored.indexOf(SEPARATOR) + 1;
-    if (stored[start] !== PRESENT) return undefined;
-    return stored.slice(start + 1, stored.indexOf(SEPARATOR, start));
+    return typeof stored === 'string' ? packed.userIdOf(stored) : stored.userId;
+  }
+
+  meets(slot: number, expected: Expectation): boolean {
+    const stored = this.stored(slot);
+    if (typeof stored === 'string') return packed.meets(stored, expected);
+    const { proof, ttl, userId } = expected;
+    return (
+      (proof === undefined || stored.proof === proof) &&
+      (ttl === undefined || stored.ttl === (ttl ?? undefined)) &&
+      (userId === undefined || stored.userId === (userId ?? undefined))
+    );
   }
 
   /** The data is a new object or a frozen one; it has no prototype that would add keys (S48). */
   read(slot: number): SessionBody {
     const stored = this.stored(slot);
-    return typeof stored === 'string' ? unpack(stored, this.layoutOf(slot)!) : stored;
+    return typeof stored === 'string' ? packed.unpack(stored, this.layoutOf(slot)!.keys) : stored;
   }
 
   write(slot: number, body: SessionBody): void {
     const keys = Object.keys(body.data);
     const before = this.layoutOf(slot);
-    const text = pack(body, keys);
+    const text = packed.pack(body, keys);
     const layout = text === undefined ? undefined : this.layouts.use(keys);
     const stored =
       text === undefined || layout === undefined ? detached(body, keys, this.stored(slot)) : text;
@@ -78,25 +80,46 @@ export class SessionBodies implements Column {
     this.put(slot, stored, layout);
   }
 
-  /** Sets values of keys that a small session has already, as most writes do; of any other write nothing, and false. */
-  patch(slot: number, set: SessionBody['data']): boolean {
-    let text = this.stored(slot);
-    if (typeof text !== 'string') return false;
-    const layout = this.layoutOf(slot)!;
-    for (const key of Object.keys(set)) {
-      const at = layout.keys.indexOf(key);
-      if (at === -1 || set[key].includes(SEPARATOR)) return false;
-      text = withField(text, OWN_FIELDS + at, set[key]);
-    }
-    if (text.length >= SMALL) return false;
-    this.put(slot, text, layout);
-    return true;
+  change(slot: number, change: SessionChange): void {
+    const { set, remove, proof, userId, authenticatedAt, ttl, client } = change;
+    const onlyData =
+      proof === undefined &&
+      userId === undefined &&
+      authenticatedAt === undefined &&
+      ttl === undefined &&
+      client === undefined;
+    if (onlyData && !remove?.length && (!set || this.patch(slot, set))) return;
+    const body = this.read(slot);
+    this.write(slot, {
+      handle: body.handle,
+      proof: proof ?? body.proof,
+      userId: changed(body.userId, userId),
+      authenticatedAt: changed(body.authenticatedAt, authenticatedAt),
+      ttl: changed(body.ttl, ttl),
+      client: changed(body.client, client),
+      data: set || remove ? changedData(body.data, set, remove) : body.data,
+    });
   }
 
   clear(slot: number): void {
     const layout = this.layoutOf(slot);
     if (layout) this.layouts.leave(layout);
     this.put(slot, '', undefined);
+  }
+
+  /** Sets values of keys that a small session has already, as most writes do; of any other write nothing, and false. */
+  private patch(slot: number, set: SessionBody['data']): boolean {
+    let text: string | SessionBody | undefined = this.stored(slot);
+    if (typeof text !== 'string') return false;
+    const layout = this.layoutOf(slot)!;
+    for (const key of Object.keys(set)) {
+      const at = layout.keys.indexOf(key);
+      if (at === -1) return false;
+      text = packed.withValue(text, at, set[key]);
+      if (text === undefined) return false;
+    }
+    this.put(slot, text, layout);
+    return true;
   }
 
   private put(slot: number, stored: string | SessionBody, layout: Layout | undefined): void {
@@ -113,57 +136,22 @@ export class SessionBodies implements Column {
   }
 }
 
-function pack({ handle, userId, proof, authenticatedAt, ttl, data }: SessionBody, keys: string[]) {
-  const fields = [
-    handle,
-    userId === undefined ? '' : PRESENT + userId,
-    proof,
-    authenticatedAt === undefined ? '' : String(authenticatedAt),
-    ttl === undefined ? '' : String(ttl),
-  ];
-  for (const key of keys) fields.push(data[key]);
-  let length = fields.length;
-  for (const field of fields) {
-    length += field.length;
-    if (length > SMALL || field.includes(SEPARATOR)) return undefined;
-  }
-  // Not `+`: that makes a tree of strings, and holds on to the bigger strings that a field may be a part of.
-  return fields.join(SEPARATOR);
+/** A field after a change that may leave it alone or, by null, remove it. */
+function changed<T>(before: T | undefined, change: T | null | undefined): T | undefined {
+  return change === undefined ? before : (change ?? undefined);
 }
 
-function unpack(text: string, { keys }: Layout): SessionBody {
-  const handleEnd = text.indexOf(SEPARATOR);
-  const userIdEnd = text.indexOf(SEPARATOR, handleEnd + 1);
-  const proofEnd = text.indexOf(SEPARATOR, userIdEnd + 1);
-  const loginEnd = text.indexOf(SEPARATOR, proofEnd + 1);
-  let end = endOfField(text, loginEnd + 1);
-  const ttlEnd = end;
-  const data: Record<string, string> = new RecordData();
-  for (let i = 0; i < keys.length; i++) {
-    const start = end + 1;
-    end = endOfField(text, start);
-    data[keys[i]] = text.slice(start, end);
-  }
-  return {
-    handle: text.slice(0, handleEnd),
-    proof: text.slice(userIdEnd + 1, proofEnd),
-    userId: userIdEnd === handleEnd + 1 ? undefined : text.slice(handleEnd + 1 + PRESENT.length, userIdEnd),
-    authenticatedAt: loginEnd === proofEnd + 1 ? undefined : Number(text.slice(proofEnd + 1, loginEnd)),
-    ttl: ttlEnd === loginEnd + 1 ? undefined : Number(text.slice(loginEnd + 1, ttlEnd)),
-    data,
-  };
-}
-
-/** The text with another value in the place of its field number `at`, as one flat string. */
-function withField(text: string, at: number, value: string): string {
-  let start = 0;
-  for (let i = 0; i < at; i++) start = text.indexOf(SEPARATOR, start) + 1;
-  return [text.slice(0, start), value, text.slice(endOfField(text, start))].join('');
-}
-
-function endOfField(text: string, start: number): number {
-  const end = text.indexOf(SEPARATOR, start);
-  return end === -1 ? text.length : end;
+/** New data: what is stored never changes, because a reader may hold it. */
+function changedData(
+  data: SessionBody['data'],
+  set: SessionChange['set'] = {},
+  remove: SessionChange['remove'] = [],
+): SessionBody['data'] {
+  const result: Record<string, string> = new RecordData();
+  const removed = remove.length > 0 ? new Set(remove) : undefined;
+  for (const key of Object.keys(data)) if (!removed?.has(key)) result[key] = data[key];
+  for (const key of Object.keys(set)) result[key] = set[key];
+  return result;
 }
 
 /** A copy that holds on to nothing of the caller's: a part of a string keeps the whole string in memory. */
@@ -180,6 +168,7 @@ function detached(body: SessionBody, keys: string[], before: string | SessionBod
     userId: body.userId === undefined ? undefined : copied(body.userId),
     authenticatedAt: body.authenticatedAt,
     ttl: body.ttl,
+    client: body.client === undefined ? undefined : copied(body.client),
     data: Object.freeze(data),
   });
 }

@@ -97,6 +97,11 @@ export class Slots {
     if (page.freeCount === PAGE_SIZE && this.open.length > 1) this.closePage(number);
   }
 
+  /** No slot has this number, or a greater one. */
+  get end(): number {
+    return this.pages.length << PAGE_BITS;
+  }
+
   private openPage(): number {
     const number = this.closed.pop() ?? this.pages.length;
     const free = new Uint16Array(PAGE_SIZE);

@@ -1,50 +1,49 @@
-import { setImmediate } from 'node:timers';
+// A session is a slot: a number under which everything about it is in columns. One object for each session would be
+// several times as big, and the garbage collector would have to go through a million of them. The parts:
+//
+//   storage         the contract, and what happens when there are too many
+//   options         what it takes
+//   in-slices       long work with turns of the event loop in between
+//   slots           which slots there are, in pages of 1,024, and columns of times
+//   session-bodies  the column of what a session consists of: one text, or an object if it is big
+//   packed-text     that text
+//   layouts         the keys that belong to such texts, shared by all sessions that have the same
+//   slot-index      finds slots by a text that they hold: sessions by handle
+//   user-index      finds the slots of a user
+//   deadlines       finds the slots that have expired, or have to go
+//   expiry-buckets  the same, without knowing what is in the slots
+import type { Awaitable } from '../../awaitable.js';
 import { SessionError } from '../../errors.js';
-import { ExpiryBuckets } from './expiry-buckets.js';
-import { SessionBodies } from './session-bodies.js';
-import { SlotIndex } from './slot-index.js';
-import { Float64Column, Int32Column, NONE, Slots } from './slots.js';
-import { UserIndex } from './user-index.js';
-import { RecordData } from '../record.js';
+import type { SessionRecord } from '../record.js';
 import {
+  type Expectation,
+  type RecordPage,
   type SessionChange,
   SessionStorage,
   type StorageEvent,
   type UpdateResult,
 } from '../session-storage.js';
-import { type SessionRecord } from '../record.js';
-import { checkStorageOptions, type StorageOptionRules } from '../storage-options.js';
+import { Deadlines, EXPIRES_AT } from './deadlines.js';
+import { inSlices, SLICE } from './in-slices.js';
+import { type MemoryStorageOptions, resolveOptions } from './options.js';
+import { SessionBodies } from './session-bodies.js';
+import { SlotIndex } from './slot-index.js';
+import { Float64Column, Int32Column, NONE, Slots } from './slots.js';
+import { UserIndex } from './user-index.js';
 
-export interface MemoryStorageOptions {
-  /** The most sessions there are at a time. Default 1,000,000. */
-  readonly maxSessions?: number | undefined;
-  /**
-   * What {@link MemoryStorage.create} does when there are as many: `'evict'` (the default) ends the session
-   * that would expire first, `'reject'` throws.
-   */
-  readonly whenFull?: 'evict' | 'reject' | undefined;
-  /** The clock, in milliseconds since the Unix epoch. Default `Date.now`. */
-  readonly now?: (() => number) | undefined;
-}
-
-/** The numbers of a session. */
-const EXPIRES_AT = 0;
+/** Times of a session, beside {@link EXPIRES_AT}. */
 const CREATED_AT = 1;
 const TOUCHED_AT = 2;
-const VERSION = 3;
 
-/** How many records a purge looks at before it lets the event loop go on: less than a millisecond's worth. */
-const PURGE_SLICE = 500;
-
-/** How many records `create` looks at to find the one that expires first; of more, it takes the best so far. */
-const MAX_EVICTION_STEPS = 2_000;
+/** How many records `create` looks at to find an expired one, before it ends a live one. */
+const MAX_LOOKS = 2_000;
 
 /**
- * Sessions in this process's memory, and the reference of the contract. They end with the process and are
- * not shared with others: for one process, for development and for tests.
+ * Sessions in this process's memory. They end with the process and are not shared with others: for one process, for
+ * development and for tests.
  *
- * It answers at once, without promises; only a long purge gives the event loop turns in between. It holds at
- * most `maxSessions` and says so, with the event `evicted`, when it has to end one for that.
+ * It answers at once, without promises; only what goes through many records gives the event loop turns in between.
+ * It holds at most `maxSessions` and says so, with the event `evicted`, when it has to end one for that.
  *
  * @example
  * SessionModule.forRoot({ storage: new MemoryStorage({ maxSessions: 50_000 }) })
@@ -54,25 +53,24 @@ export class MemoryStorage extends SessionStorage {
   private readonly whenFull: 'evict' | 'reject';
   private readonly now: () => number;
 
-  private readonly numbers = new Float64Column(4);
+  private readonly times = new Float64Column(3);
   private readonly bodies = new SessionBodies();
   private readonly byHandle = new SlotIndex((slot, handle) => this.bodies.hasHandle(slot, handle));
   private readonly users = new UserIndex((slot) => this.bodies.userIdOf(slot));
   private readonly slots: Slots;
-  private readonly buckets: ExpiryBuckets;
+  private readonly deadlines: Deadlines;
   private size = 0;
 
   /** @throws {SessionOptionsError} when an option is unknown or wrong */
   constructor(options: MemoryStorageOptions = {}) {
     super();
-    checkStorageOptions('MemoryStorage', options, OPTIONS);
-    const { maxSessions = 1_000_000, whenFull = 'evict', now = () => Date.now() } = options;
+    const { maxSessions, whenFull, now } = resolveOptions(options);
     this.maxSessions = maxSessions;
     this.whenFull = whenFull;
     this.now = now;
     const links = new Int32Column(2);
-    this.slots = new Slots([this.numbers, this.bodies, links], [this.byHandle.column, ...this.users.columns]);
-    this.buckets = new ExpiryBuckets(this.slots, links);
+    this.slots = new Slots([this.times, this.bodies, links], [this.byHandle.column, ...this.users.columns]);
+    this.deadlines = new Deadlines(this.slots, links, this.times);
   }
 
   /** @throws {SessionError} when the storage is full and may not evict */
@@ -80,19 +78,17 @@ export class MemoryStorage extends SessionStorage {
     const now = this.now();
     const taken = this.byHandle.find(record.handle);
     if (taken !== NONE) {
-      if (this.isAlive(taken, now)) return false;
+      if (this.deadlines.isAlive(taken, now)) return false;
       this.remove(taken, 'expired');
     }
     while (this.size >= this.maxSessions) this.makeRoom(now);
     const slot = this.slots.take();
     this.bodies.write(slot, record);
-    this.numbers.set(slot, EXPIRES_AT, record.expiresAt);
-    this.numbers.set(slot, CREATED_AT, record.createdAt);
-    this.numbers.set(slot, TOUCHED_AT, record.touchedAt);
-    this.numbers.set(slot, VERSION, record.version);
+    this.times.set(slot, EXPIRES_AT, record.expiresAt);
+    this.times.set(slot, CREATED_AT, record.createdAt);
+    this.times.set(slot, TOUCHED_AT, record.touchedAt);
     this.byHandle.add(record.handle, slot);
-    this.users.add(slot);
-    this.buckets.file(slot, record.expiresAt, now);
+    this.file(slot, record.userId, now);
     this.size++;
     return true;
   }
@@ -106,186 +102,184 @@ export class MemoryStorage extends SessionStorage {
     const now = this.now();
     const slot = this.findAlive(handle, now);
     if (slot === NONE) return 'gone';
-    const version = this.numbers.get(slot, VERSION);
-    const { expectedVersion, lease, touchedAt, expiresAt } = change;
-    if (expectedVersion !== undefined && expectedVersion !== version) return 'conflict';
-    if (lease !== undefined && !this.holds(handle, lease)) return 'conflict';
-    this.changeBody(slot, change);
-    if (touchedAt !== undefined) this.numbers.set(slot, TOUCHED_AT, touchedAt);
+    const { expected, lease, touchedAt, expiresAt } = change;
+    if (lease !== undefined && !this.holds(handle, lease)) return 'lost';
+    if (expected !== undefined && !this.bodies.meets(slot, expected)) return 'conflict';
+    this.changeBody(slot, change, now);
+    if (touchedAt !== undefined) this.times.set(slot, TOUCHED_AT, touchedAt);
     if (expiresAt !== undefined) this.moveDeadline(slot, expiresAt, now);
-    this.numbers.set(slot, VERSION, version + 1);
     return 'ok';
   }
 
-  destroy(handle: string): boolean {
+  destroy(handle: string, expected?: Expectation): boolean {
     const slot = this.byHandle.find(handle);
     if (slot === NONE) return false;
-    const alive = this.isAlive(slot, this.now());
+    const alive = this.deadlines.isAlive(slot, this.now());
+    if (alive && expected !== undefined && !this.bodies.meets(slot, expected)) return false;
     this.remove(slot, alive ? undefined : 'expired');
     return alive;
   }
 
   /**
-   * Looks only at what is due, and for less than a millisecond at a time. The answer is a promise if more is due:
-   * who purges batch after batch lets the event loop have its turns even so.
+   * Looks only at what is due. The answer is a promise if more than a slice of it is, or `limit` was reached: purging
+   * batch after batch lets the event loop have its turns even so.
    */
-  purgeExpired(limit: number): number | Promise<number> {
-    const { removed, more } = this.purgeSlice(limit);
-    return more ? this.purgeOn(limit, removed) : removed;
+  override purgeExpired(limit: number): Awaitable<number> {
+    let removed = 0;
+    return inSlices(
+      () => {
+        if (removed >= limit) return false;
+        const now = this.now();
+        const looks = { left: SLICE };
+        while (removed < limit) {
+          const slot = this.deadlines.nextExpired(now, looks);
+          if (slot === NONE) return looks.left === 0;
+          this.remove(slot, 'expired');
+          removed++;
+        }
+        return true;
+      },
+      () => removed,
+    );
   }
 
-  count(): number {
+  override count(): number {
     return this.size;
   }
 
-  byUser(userId: string): SessionRecord[] {
-    const now = this.now();
+  /** Answers at once for a user of up to 500 sessions, and later for one of more. */
+  override byUser(userId: string): Awaitable<SessionRecord[]> {
+    const slots = this.users.slotsOf(userId);
     const records: SessionRecord[] = [];
-    for (const slot of this.users.slotsOf(userId)) {
-      if (this.isAlive(slot, now)) records.push(this.recordOf(slot));
-    }
-    return records;
+    let at = 0;
+    return inSlices(
+      () => {
+        const now = this.now();
+        for (const end = Math.min(at + SLICE, slots.length); at < end; at++) {
+          const slot = slots[at];
+          if (this.holdsAlive(slot, now) && this.bodies.userIdOf(slot) === userId) {
+            records.push(this.recordOf(slot));
+          }
+        }
+        return at < slots.length;
+      },
+      () => records,
+    );
   }
+
+  override alive(handles: readonly string[]): string[] {
+    const now = this.now();
+    return handles.filter((handle) => this.findAlive(handle, now) !== NONE);
+  }
+
+  /**
+   * In the order of the slots: a session keeps its slot while it lives.
+   *
+   * @throws {SessionError} when the cursor is none that a page had
+   */
+  override list(page: {
+    readonly limit: number;
+    readonly cursor?: string | undefined;
+  }): Awaitable<RecordPage> {
+    const { limit, cursor = '0' } = page;
+    if (!/^\d{1,10}$/.test(cursor)) {
+      throw new SessionError('MemoryStorage: the cursor of a list must be one that the page before had.');
+    }
+    const records: SessionRecord[] = [];
+    const wanted = Math.max(limit, 1);
+    let slot = Number(cursor);
+    return inSlices(
+      () => {
+        const now = this.now();
+        for (let step = 0; slot < this.slots.end && records.length < wanted; slot++) {
+          if (step++ === SLICE) return true;
+          if (this.holdsAlive(slot, now)) records.push(this.recordOf(slot));
+        }
+        return false;
+      },
+      () => ({ records, cursor: slot < this.slots.end ? String(slot) : undefined }),
+    );
+  }
+
+  override ping(): void {}
 
   private findAlive(handle: string, now: number): number {
     const slot = this.byHandle.find(handle);
-    return slot !== NONE && this.isAlive(slot, now) ? slot : NONE;
+    return slot !== NONE && this.deadlines.isAlive(slot, now) ? slot : NONE;
   }
 
-  private isAlive(slot: number, now: number): boolean {
-    return now < this.numbers.get(slot, EXPIRES_AT);
+  /** Of a slot that may hold no session, or not any more. */
+  private holdsAlive(slot: number, now: number): boolean {
+    return this.bodies.isUsed(slot) && this.deadlines.isAlive(slot, now);
   }
 
   private recordOf(slot: number): SessionRecord {
-    const { handle, proof, authenticatedAt, ttl, userId, data } = this.bodies.read(slot);
+    const { handle, proof, authenticatedAt, ttl, userId, client, data } = this.bodies.read(slot);
     return {
       handle,
       proof,
-      version: this.numbers.get(slot, VERSION),
-      createdAt: this.numbers.get(slot, CREATED_AT),
-      touchedAt: this.numbers.get(slot, TOUCHED_AT),
-      expiresAt: this.numbers.get(slot, EXPIRES_AT),
+      createdAt: this.times.get(slot, CREATED_AT),
+      touchedAt: this.times.get(slot, TOUCHED_AT),
+      expiresAt: this.times.get(slot, EXPIRES_AT),
       authenticatedAt,
       ttl,
       userId,
+      client,
       data,
     };
   }
 
-  private changeBody(slot: number, change: SessionChange): void {
-    const { set, remove, proof, userId, authenticatedAt, ttl } = change;
-    const onlyData =
-      proof === undefined && userId === undefined && authenticatedAt === undefined && ttl === undefined;
-    if (onlyData && !remove?.length && (!set || this.bodies.patch(slot, set))) return;
-    const body = this.bodies.read(slot);
-    const rebound = userId !== undefined && userId !== body.userId;
-    if (rebound) this.users.remove(slot);
-    this.bodies.write(slot, {
-      handle: body.handle,
-      proof: proof ?? body.proof,
-      userId: userId ?? body.userId,
-      authenticatedAt: authenticatedAt ?? body.authenticatedAt,
-      ttl: ttl ?? body.ttl,
-      data: set || remove ? changed(body.data, set, remove) : body.data,
-    });
-    if (rebound) this.users.add(slot);
+  private changeBody(slot: number, change: SessionChange, now: number): void {
+    if (change.userId === undefined) return this.bodies.change(slot, change);
+    const before = this.bodies.userIdOf(slot);
+    const userId = change.userId ?? undefined;
+    if (userId === before) return this.bodies.change(slot, change);
+    this.unfile(slot, before);
+    this.bodies.change(slot, change);
+    this.file(slot, userId, now);
   }
 
-  /** A later deadline is only written down: the buckets find out when they come to look. */
+  /** A later deadline is only written down. */
   private moveDeadline(slot: number, expiresAt: number, now: number): void {
-    const earlier = expiresAt < this.numbers.get(slot, EXPIRES_AT);
-    this.numbers.set(slot, EXPIRES_AT, expiresAt);
+    const earlier = expiresAt < this.times.get(slot, EXPIRES_AT);
+    this.times.set(slot, EXPIRES_AT, expiresAt);
     if (!earlier) return;
-    this.buckets.remove(slot);
-    this.buckets.file(slot, expiresAt, now);
+    const hasUser = this.bodies.hasUser(slot);
+    this.deadlines.remove(slot, hasUser);
+    this.deadlines.file(slot, hasUser, now);
   }
 
-  /** Removes the record that expires first, which may have expired already. */
+  /** The slot holds its body and its times by now. */
+  private file(slot: number, userId: string | undefined, now: number): void {
+    if (userId !== undefined) this.users.add(slot, userId);
+    this.deadlines.file(slot, userId !== undefined, now);
+  }
+
+  /** The slot still holds the body that it was filed with. */
+  private unfile(slot: number, userId: string | undefined): void {
+    if (userId !== undefined) this.users.remove(slot, userId);
+    this.deadlines.remove(slot, userId !== undefined);
+  }
+
+  /** Removes one record: an expired one if there is one, else the one that has to go. */
   private makeRoom(now: number): void {
-    let best = NONE;
-    for (let step = 0; step < MAX_EVICTION_STEPS; step++) {
-      const slot = this.whenFull === 'evict' ? this.buckets.first() : this.buckets.firstDue(now);
-      if (slot === NONE) break;
-      if (!this.isAlive(slot, now)) return this.remove(slot, 'expired');
-      const expiresAt = this.numbers.get(slot, EXPIRES_AT);
-      if (best === NONE || expiresAt < this.numbers.get(best, EXPIRES_AT)) best = slot;
-      if (this.buckets.isEarliest(expiresAt)) {
-        best = slot;
-        break;
-      }
-      this.buckets.refileFirst(expiresAt, now);
-    }
-    if (this.whenFull === 'evict') return this.remove(best, 'evicted');
+    const expired = this.deadlines.nextExpired(now, { left: MAX_LOOKS });
+    if (expired !== NONE) return this.remove(expired, 'expired');
+    if (this.whenFull === 'evict') return this.remove(this.deadlines.firstToGo(now), 'evicted');
     throw new SessionError(
       `MemoryStorage: full with ${this.maxSessions} sessions, and whenFull is 'reject'; nothing was stored. ` +
         'Raise maxSessions, shorten ttl, or keep sessions in a storage outside this process.',
     );
   }
 
-  private async purgeOn(limit: number, alreadyRemoved: number): Promise<number> {
-    let removed = alreadyRemoved;
-    for (;;) {
-      await new Promise<void>((resolve) => void setImmediate(resolve));
-      if (!(removed < limit)) return removed;
-      const slice = this.purgeSlice(limit - removed);
-      removed += slice.removed;
-      if (!slice.more) return removed;
-    }
-  }
-
-  private purgeSlice(limit: number): { removed: number; more: boolean } {
-    const now = this.now();
-    let removed = 0;
-    for (let step = 0; step < PURGE_SLICE && removed < limit; step++) {
-      const slot = this.buckets.firstDue(now);
-      if (slot === NONE) return { removed, more: false };
-      if (this.isAlive(slot, now)) {
-        this.buckets.refileFirst(this.numbers.get(slot, EXPIRES_AT), now);
-      } else {
-        this.remove(slot, 'expired');
-        removed++;
-      }
-    }
-    return { removed, more: true };
-  }
-
   private remove(slot: number, reason: StorageEvent['type'] | undefined): void {
-    const event = reason && {
-      type: reason,
-      handle: this.bodies.handleOf(slot),
-      userId: this.bodies.userIdOf(slot),
-    };
+    const userId = this.bodies.userIdOf(slot);
+    const event = reason && { type: reason, handle: this.bodies.handleOf(slot), userId };
     this.byHandle.remove(slot);
-    this.users.remove(slot);
-    this.buckets.remove(slot);
+    this.unfile(slot, userId);
     this.bodies.clear(slot);
     this.slots.give(slot);
     this.size--;
     if (event) this.notify(event);
   }
 }
-
-/** New data: what is stored never changes, because a reader may hold it. */
-function changed(
-  data: SessionRecord['data'],
-  set: SessionChange['set'] = {},
-  remove: SessionChange['remove'] = [],
-): SessionRecord['data'] {
-  const result: Record<string, string> = new RecordData();
-  const removed = remove.length > 0 ? new Set(remove) : undefined;
-  for (const key of Object.keys(data)) if (!removed?.has(key)) result[key] = data[key];
-  for (const key of Object.keys(set)) result[key] = set[key];
-  return result;
-}
-
-const OPTIONS: StorageOptionRules<MemoryStorageOptions> = {
-  maxSessions: {
-    takes: 'a whole number of at least 1',
-    accepts: (value) => Number.isSafeInteger(value) && Number(value) >= 1,
-  },
-  whenFull: { takes: "'evict' or 'reject'", accepts: (value) => value === 'evict' || value === 'reject' },
-  now: {
-    takes: 'a function that returns milliseconds since the Unix epoch',
-    accepts: (value) => typeof value === 'function',
-  },
-};

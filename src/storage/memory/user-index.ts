@@ -15,15 +15,13 @@ export class UserIndex {
   private readonly rings = new Int32Column(2);
   private readonly members: SlotIndex;
 
-  constructor(private readonly userIdOf: (slot: number) => string | undefined) {
+  constructor(userIdOf: (slot: number) => string | undefined) {
     this.members = new SlotIndex((slot, userId) => userIdOf(slot) === userId);
     this.columns = [this.rings, this.members.column];
   }
 
-  /** Files a slot that holds a user id; one that holds none is left out. */
-  add(slot: number): void {
-    const userId = this.userIdOf(slot);
-    if (userId === undefined) return;
+  /** The slot holds this user id. */
+  add(slot: number, userId: string): void {
     this.rings.openPage(slot >>> PAGE_BITS);
     const member = this.members.find(userId);
     if (member === NONE) {
@@ -35,10 +33,8 @@ export class UserIndex {
     }
   }
 
-  /** To be called while the slot still holds the user id it was filed under. */
-  remove(slot: number): void {
-    const userId = this.userIdOf(slot);
-    if (userId === undefined) return;
+  /** To be called while the slot still holds the user id that it was added with. */
+  remove(slot: number, userId: string): void {
     const next = this.rings.get(slot, NEXT);
     if (next === slot) return this.members.remove(slot);
     if (this.members.find(userId) === slot) this.members.replace(slot, next);

@@ -1,7 +1,7 @@
-import { inspect } from 'node:util';
 import { SessionOptionsError } from '../../errors.js';
+import { checkedOptions, flag, isOptions, kindOf, type OptionRules } from '../../rules.js';
 import type { IoredisClient } from './ioredis-port.js';
-import type { RedisStorageOptions } from './options.js';
+import { REDIS_OPTIONS, type RedisStorageOptions } from './options.js';
 
 /** What `RedisStorage.connect(url, options)` takes besides the storage's own options. */
 export interface RedisConnectOptions extends RedisStorageOptions {
@@ -10,6 +10,17 @@ export interface RedisConnectOptions extends RedisStorageOptions {
   /** Options for ioredis, for what the URL cannot say: `{ tls: { ca }, sentinels, name }`. */
   readonly client?: Readonly<Record<string, unknown>> | undefined;
 }
+
+const OPTIONS: OptionRules<RedisConnectOptions> = {
+  ...REDIS_OPTIONS,
+  cluster: flag,
+  // It may hold a password.
+  client: { takes: 'an object of options for ioredis', accepts: isOptions, shows: kindOf },
+};
+
+/** @throws {SessionOptionsError} one error that names every option that is unknown or wrong */
+export const connectOptions = (options: RedisConnectOptions): RedisConnectOptions =>
+  checkedOptions('RedisStorage.connect', options, OPTIONS);
 
 /**
  * An ioredis client that suits sessions; it connects when it is used first.
@@ -22,11 +33,6 @@ export async function connectClient(
   commandTimeout: number,
 ): Promise<IoredisClient> {
   checkUrl(url);
-  if (cluster !== undefined && typeof cluster !== 'boolean') {
-    throw new SessionOptionsError(
-      `RedisStorage.connect: cluster must be true or false; got ${inspect(cluster)}.`,
-    );
-  }
   const { Redis, Cluster } = await load();
   const node = {
     connectionName: 'nest-sessions',

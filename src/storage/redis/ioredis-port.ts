@@ -7,9 +7,9 @@ import {
   noAnswer,
   notConnected,
   OPEN_PATIENCE,
+  type RedisMaster,
   type RedisPort,
   type Reply,
-  SCAN_COUNT,
   type Subscription,
   tooManyAbandoned,
 } from './port.js';
@@ -113,24 +113,25 @@ export class IoredisPort implements RedisPort {
       : this.sendWhenReady(command, args);
   }
 
-  async scan(pattern: string, visit: (keys: readonly string[]) => void): Promise<void> {
-    await this.open();
-    const masters = this.client.isCluster ? (this.client as IoredisCluster).nodes('master') : [this.client];
-    for (const master of masters) {
-      let cursor = '0';
-      do {
-        const args = [cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT];
-        const reply = await this.sendNow(master, 'SCAN', args, this.timeout);
-        const [next, keys] = reply as [string, string[]];
-        visit(keys);
-        cursor = next;
-      } while (cursor !== '0');
-    }
+  get isCluster(): boolean {
+    return this.client.isCluster === true;
+  }
+
+  async masters(): Promise<readonly RedisMaster[]> {
+    if (this.client.status !== 'ready') await this.ready(this.timeout);
+    const nodes = this.isCluster ? (this.client as IoredisCluster).nodes('master') : [this.client];
+    return nodes.map((node) => {
+      const { host, port } = node.options as { readonly host?: string; readonly port?: number };
+      return {
+        address: this.isCluster ? `${host}:${port}` : '',
+        send: (command, args) => this.sendNow(node, command, args, this.timeout),
+      };
+    });
   }
 
   subscribe(channels: readonly string[], listener: MessageListener, restored: () => void): Subscription {
     const options = { lazyConnect: true, enableOfflineQueue: true, autoResubscribe: true };
-    const connection: IoredisSubscriber = this.client.isCluster
+    const connection: IoredisSubscriber = this.isCluster
       ? this.client.duplicate([], options)
       : this.client.duplicate({ ...options, maxRetriesPerRequest: null });
     // The failures of the client itself are enough to hear of.

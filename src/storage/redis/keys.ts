@@ -14,11 +14,16 @@ export class RedisKeys {
     return `${this.prefix}{${handle}}`;
   }
 
+  /** The handle of a session's key. */
+  handleOf(key: string): string {
+    return key.slice(this.prefix.length + 1, -1);
+  }
+
   lock(handle: string): string {
     return `${this.prefix}{${handle}}:lock`;
   }
 
-  /** Who waits for the lock. */
+  /** The tokens that wait for the lock. */
   line(handle: string): string {
     return `${this.prefix}{${handle}}:line`;
   }

@@ -1,28 +1,31 @@
 import { randomBytes } from 'node:crypto';
-import { SessionLockError } from '../../errors.http.js';
+import { LockNotFreeError } from '../../errors.js';
 import { LocalLocks } from '../local-locks.js';
 import type { LockOptions, SessionLease } from '../session-storage.js';
 import { Messages } from './messages.js';
 import type { RedisKeys } from './keys.js';
 import type { RedisPort } from './port.js';
-import { leaveLock, takeLock } from './scripts.js';
+import { leaveLock, takeLock } from './lease-scripts.js';
 
 /**
- * Milliseconds after which a waiting node asks by itself: for the case that who was to wake it died, or the
- * message was lost. Up to a quarter more, so that nodes do not ask all at once.
+ * Milliseconds after which a waiting node asks by itself: for the case that the one that was to wake it died, or
+ * the message was lost. Up to a quarter more, so that nodes do not ask all at once.
  */
 const ASK_AFTER = 1_000;
 
 /** Milliseconds that the next in line has to take the lock up. More than the longest time between two questions. */
 const TAKE_UP = 1_500;
 
+/** The longest time of one of Node's timers, in milliseconds. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
 /** Past the end of a lock that nobody released, milliseconds until its waiters ask. */
 const MARGIN = 5;
 
 /**
  * Exclusive holds on sessions over all nodes. Within this process the waiters stand in a local line, so that it
- * stands in the line of a session in Redis only once. Who releases hands the lock to the first in that line and
- * wakes its node, each of which listens to a channel of its own; nobody else hears of it.
+ * stands in the line of a session in Redis only once. A holder that releases hands the lock to the first in that line
+ * and wakes its node. Each node listens to a channel of its own; nobody else hears of it.
  */
 export class RedisLeases {
   private readonly node = randomBytes(12).toString('base64url');
@@ -45,11 +48,12 @@ export class RedisLeases {
     );
   }
 
-  /** @throws {SessionLockError} when the wait is over */
+  /** @throws {LockNotFreeError} when the wait is over */
   async acquire(handle: string, { wait, hold }: LockOptions): Promise<SessionLease> {
     const deadline = performance.now() + wait;
     // Longer than the lease can last; it ends with the lease.
-    const place = await this.local.acquire(handle, { wait, hold: wait + hold });
+    const stay = Math.min(wait + hold, LONGEST_TIMER);
+    const place = await this.local.acquire(handle, { wait, hold: stay });
     const token = `${this.node}.${++this.lastToken}`;
     try {
       await this.take(handle, token, hold, deadline, wait);
@@ -97,9 +101,10 @@ export class RedisLeases {
         const freeIn = (await takeLock.run(this.port, keys, args)) as number;
         if (freeIn === 0) return;
         const left = deadline - performance.now();
-        if (left <= 0) throw notFree(handle, wait);
+        if (left <= 0)
+          throw new LockNotFreeError(handle, `was not free within ${wait} ms, held by another process`);
         const next = woken.within(Math.min(left, freeIn + MARGIN, nextQuestion()));
-        // Who starts to listen only now may have been woken before, and asks again at once.
+        // A node that starts to listen only now may have been woken before, and asks again at once.
         await (tries === 0 && !this.messages.isOpen ? Promise.race([this.messages.open(), next]) : next);
       } finally {
         woken.forget();
@@ -135,10 +140,3 @@ export class RedisLeases {
 }
 
 const nextQuestion = () => ASK_AFTER * (1 + Math.random() / 4);
-
-function notFree(handle: string, wait: number): SessionLockError {
-  return new SessionLockError(
-    `Session ${handle}: its lock was not free within ${wait} ms, held by another process. ` +
-      'Keep what runs inside tap() or @SessionLock() short, or raise lock.wait.',
-  );
-}

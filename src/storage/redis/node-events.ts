@@ -3,13 +3,14 @@ import type { StorageEvent } from '../session-storage.js';
 import { Messages } from './messages.js';
 import type { RedisKeys } from './keys.js';
 import type { RedisPort } from './port.js';
+import { userText } from './session-hash.js';
 
-/** `node type handle =user`; the user may be missing, and is last because it may be any text. */
-const MESSAGE = /^(\S+) (destroyed|expired) (\S+) (?:=([^]*))?$/;
+/** `node type handle =user`, or `-` for no user; the user is last because it may be any text. */
+const MESSAGE = /^(\S+) (destroyed|expired) (\S+) (?:-|=([^]*))$/;
 
 /**
- * Tells the other nodes of sessions that ended, and this one of theirs. Who is not connected at that moment does
- * not hear of it: an event is word of an end, and no record of it.
+ * Tells the other nodes of sessions that ended, and this one of theirs. A node that is not connected at that moment
+ * does not hear of it: an event is word of an end, and no record of it.
  */
 export class NodeEvents {
   private readonly node = randomBytes(12).toString('base64url');
@@ -36,10 +37,11 @@ export class NodeEvents {
     return `${this.node} destroyed ${handle}`;
   }
 
-  async tellExpired(handle: string): Promise<void> {
-    this.notify({ type: 'expired', handle });
+  async tellExpired(handle: string, userId: string | undefined): Promise<void> {
+    this.notify({ type: 'expired', handle, userId });
     const { eventChannel } = this.keys;
-    await this.port.send(eventChannel, 'publish', [eventChannel, `${this.node} expired ${handle} `]);
+    const message = `${this.node} expired ${handle} ${userText(userId)}`;
+    await this.port.send(eventChannel, 'publish', [eventChannel, message]);
   }
 
   private hear(message: string): void {

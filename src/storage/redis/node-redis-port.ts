@@ -5,9 +5,9 @@ import {
   noAnswer,
   notConnected,
   OPEN_PATIENCE,
+  type RedisMaster,
   type RedisPort,
   type Reply,
-  SCAN_COUNT,
   type Subscription,
   tooManyAbandoned,
   within,
@@ -29,9 +29,14 @@ interface NodeRedisSingle extends NodeRedisClient {
   subscribe(channels: readonly string[], listener: (message: string, channel: string) => void): Promise<void>;
 }
 
+interface NodeRedisMaster {
+  /** `host:port` */
+  readonly address: string;
+}
+
 interface NodeRedisCluster extends NodeRedisClient {
-  readonly masters: readonly object[];
-  nodeClient(node: object): NodeRedisSingle | Promise<NodeRedisSingle>;
+  readonly masters: readonly NodeRedisMaster[];
+  nodeClient(node: NodeRedisMaster): NodeRedisSingle | Promise<NodeRedisSingle>;
 }
 
 /** RESP3 maps come as flat lists, like in RESP2: an object would lose or mangle keys such as `__proto__`. */
@@ -79,17 +84,24 @@ export class NodeRedisPort implements RedisPort {
       : this.sendWhenReady(key, [command, ...args]);
   }
 
-  async scan(pattern: string, visit: (keys: readonly string[]) => void): Promise<void> {
-    await this.open();
-    for (const master of await this.masters()) {
-      let cursor = '0';
-      do {
-        const step = master.sendCommand(['SCAN', cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT], FLAT);
-        const [next, keys]: [string, string[]] = await this.bounded(step, this.timeout);
-        visit(keys);
-        cursor = next;
-      } while (cursor !== '0');
+  get isCluster(): boolean {
+    return isCluster(this.client);
+  }
+
+  async masters(): Promise<readonly RedisMaster[]> {
+    const { client, timeout } = this;
+    const failed = () => notConnected(timeout);
+    if (!isReady(client)) await this.gate.wait(timeout, failed);
+    if (!isCluster(client)) {
+      return [{ address: '', send: (command, args) => this.sendNow('', [command, ...args], timeout) }];
     }
+    return client.masters.map((master) => ({
+      address: master.address,
+      send: async (command, args) => {
+        const node = await within(Promise.resolve(client.nodeClient(master)), timeout, failed);
+        return this.bounded((options) => node.sendCommand([command, ...args], options), timeout);
+      },
+    }));
   }
 
   subscribe(channels: readonly string[], listener: MessageListener, restored: () => void): Subscription {
@@ -116,25 +128,33 @@ export class NodeRedisPort implements RedisPort {
   }
 
   private sendNow(key: string, args: string[], timeout: number): Promise<Reply> {
-    if (this.abandoned >= MAX_ABANDONED) return Promise.reject(tooManyAbandoned());
     const { client } = this;
-    const answer: Promise<Reply> = isCluster(client)
-      ? // The client's own timeout takes back what waits for a node that is down.
-        client.sendCommand(key, false, args, { ...FLAT, timeout })
-      : client.sendCommand(args, FLAT);
-    return this.bounded(answer, timeout);
+    return this.bounded(
+      (options) =>
+        isCluster(client) ? client.sendCommand(key, false, args, options) : client.sendCommand(args, options),
+      timeout,
+    );
   }
 
-  private bounded<T>(answer: Promise<T>, timeout: number): Promise<T> {
+  /**
+   * What is given up is taken back, if it has not been sent: from the client's queue, where it waits for a node that
+   * is down or a socket that is full, and before it goes to another node of a Cluster. Sent later, it would
+   * overwrite what others have written since.
+   */
+  private bounded(send: (options: object) => Promise<Reply>, timeout: number): Promise<Reply> {
+    if (this.abandoned >= MAX_ABANDONED) return Promise.reject(tooManyAbandoned());
     return new Promise((resolve, reject) => {
+      const giveUp = new AbortController();
       let givenUp = false;
       const timer = setTimeout(() => {
         givenUp = true;
         this.abandoned++;
         reject(noAnswer(this.timeout));
+        giveUp.abort();
       }, timeout);
       const settled = () => (givenUp ? void this.abandoned-- : clearTimeout(timer));
-      answer.then(
+      // The client's own timeout, one more timer for each command, would have nothing to do.
+      send({ ...FLAT, timeout: undefined, abortSignal: giveUp.signal }).then(
         (value) => {
           settled();
           resolve(value);
@@ -145,12 +165,6 @@ export class NodeRedisPort implements RedisPort {
         },
       );
     });
-  }
-
-  private async masters(): Promise<NodeRedisClient[]> {
-    const { client } = this;
-    if (!isCluster(client)) return [client];
-    return Promise.all(client.masters.map((node) => client.nodeClient(node)));
   }
 }
 

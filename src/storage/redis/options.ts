@@ -1,4 +1,4 @@
-import { checkStorageOptions, type StorageOptionRules } from '../storage-options.js';
+import { checkedOptions, flag, type OptionRules } from '../../rules.js';
 
 /** What `new RedisStorage(client, options)` takes. Everything has a default. */
 export interface RedisStorageOptions {
@@ -13,13 +13,14 @@ export interface RedisStorageOptions {
   readonly commandTimeout?: number | undefined;
   /**
    * Whether this node tells the others of sessions that ended, and hears of theirs: the events `destroyed` and
-   * `expired` of {@link SessionStorage.subscribe}. `expired` comes with the purge that finds it. Costs one more
-   * command for a new session, and one for a destroyed one. To be set alike on all nodes. Default false.
+   * `expired` of {@link SessionStorage.subscribe}, each with the user. `expired` comes with the purge that finds it;
+   * for it, Redis keeps expired sessions for five minutes. Costs one more command for a new session, and one for a
+   * destroyed one. To be set alike on all nodes. Default false.
    */
   readonly events?: boolean | undefined;
 }
 
-const OPTIONS: StorageOptionRules<RedisStorageOptions> = {
+export const REDIS_OPTIONS: OptionRules<RedisStorageOptions> = {
   prefix: {
     takes: 'a string of 1 to 128 visible ASCII characters without { and }',
     accepts: (value) => typeof value === 'string' && /^[!-z|~]{1,128}$/.test(value),
@@ -28,16 +29,16 @@ const OPTIONS: StorageOptionRules<RedisStorageOptions> = {
     takes: 'a number of milliseconds from 1 to 600,000',
     accepts: (value) => typeof value === 'number' && value >= 1 && value <= 600_000,
   },
-  events: { takes: 'true or false', accepts: (value) => typeof value === 'boolean' },
+  events: flag,
 };
 
 /**
  * Checks options and fills in the defaults.
  *
- * @throws {SessionOptionsError} when one is unknown or wrong
+ * @throws {SessionOptionsError} one error that names every option that is unknown or wrong
  */
-export function resolveOptions(options: RedisStorageOptions) {
-  checkStorageOptions('RedisStorage', options, OPTIONS);
-  const { prefix = 'sess:', commandTimeout = 1_000, events = false } = options;
+export function redisOptions(options: RedisStorageOptions) {
+  const given = checkedOptions('RedisStorage', options, REDIS_OPTIONS);
+  const { prefix = 'sess:', commandTimeout = 1_000, events = false } = given;
   return { prefix, commandTimeout, events };
 }

@@ -12,11 +12,21 @@ export interface Subscription {
 /** Called for each message with the channel that it came by. */
 export type MessageListener = (channel: string, message: string) => void;
 
+/** One of the servers that have the sessions, asked directly. */
+export interface RedisMaster {
+  /** `host:port` in a Cluster. The empty text where there is only one. */
+  readonly address: string;
+  send(command: string, args: readonly string[]): Promise<Reply>;
+}
+
 /**
  * The little that the storage needs of a client. Whatever the client, a call settles within the command
  * timeout, and one that was given up neither rejects later nor is kept for ever.
  */
 export interface RedisPort {
+  /** Whether the keys of one command have to be in one slot. */
+  readonly isCluster: boolean;
+
   /** Waits until the server can be reached; rejects if it cannot. */
   open(): Promise<void>;
 
@@ -27,8 +37,8 @@ export interface RedisPort {
    */
   send(key: string, command: string, args: readonly string[]): Promise<Reply>;
 
-  /** Calls `visit` with the keys of all masters that match, a page at a time. Not for a request. */
-  scan(pattern: string, visit: (keys: readonly string[]) => void): Promise<void>;
+  /** All that have sessions now, in no particular order; waits for a connection like {@link send}. */
+  masters(): Promise<readonly RedisMaster[]>;
 
   /**
    * Listens on a connection of its own, which comes back by itself after an outage.
@@ -43,9 +53,6 @@ export interface RedisPort {
 
 /** How many times the command timeout `open` waits for the server. */
 export const OPEN_PATIENCE = 10;
-
-/** Keys looked at in one step of a scan: less than a millisecond's work for the server. */
-export const SCAN_COUNT = '1000';
 
 /**
  * How many commands may be without an answer that nobody waits for any more. A server that stands still leaves

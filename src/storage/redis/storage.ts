@@ -1,29 +1,36 @@
-import { randomBytes } from 'node:crypto';
 import {
+  type Expectation,
   type LockOptions,
+  type RecordPage,
   type SessionChange,
   type SessionLease,
   SessionStorage,
   type UpdateResult,
 } from '../session-storage.js';
-import { type SessionRecord } from '../record.js';
-import { connectClient, type RedisConnectOptions } from './connect.js';
-import { Deadlines } from './deadlines.js';
+import type { SessionRecord } from '../record.js';
+import { connectClient, connectOptions, type RedisConnectOptions } from './connect.js';
+import { Deadlines, LINGER } from './deadlines.js';
 import { type RedisClient, portOf } from './client.js';
 import { NodeEvents } from './node-events.js';
 import { RedisKeys } from './keys.js';
 import { RedisLeases } from './leases.js';
 import type { RedisPort, Reply } from './port.js';
-import { type RedisStorageOptions, resolveOptions } from './options.js';
-import * as scripts from './scripts.js';
-import { checkProof, fieldOf, metaOf, pushData, recordOf, userText } from './session-hash.js';
+import { redisOptions, type RedisStorageOptions } from './options.js';
+import {
+  changeArgs,
+  expectationArgs,
+  fieldsOf,
+  type Listing,
+  recordOf,
+  removalTime,
+  userOf,
+} from './session-hash.js';
+import { countKeys, pageOfKeys } from './session-scan.js';
+import * as scripts from './session-scripts.js';
 import { UserIndex } from './user-index.js';
 
-/** Sessions of a user that are read together. */
-const READ_AT_ONCE = 100;
-
-/** How often an update may find that the session was bound to another user meanwhile. */
-const MAX_TRIES = 20;
+/** How many sessions are asked for at once: the answers are in memory together, and keep others waiting. */
+const AT_ONCE = 100;
 
 /**
  * Sessions in Redis 7 or Valkey, standalone, behind Sentinel or in a Cluster, shared by any number of processes.
@@ -45,11 +52,9 @@ export class RedisStorage extends SessionStorage {
   private readonly keys: RedisKeys;
   private readonly users: UserIndex;
   private readonly leases: RedisLeases;
-  /** There only if this node is to tell the others, and hear of them. */
+  /** These two are there only if this node is to tell the others, and hear of them. */
   private readonly nodeEvents: NodeEvents | undefined;
   private readonly deadlines: Deadlines | undefined;
-  private readonly once = randomBytes(3).toString('base64url');
-  private created = 0;
 
   /**
    * @param client `Redis` or `Cluster` of ioredis, or what `createClient` or `createCluster` of node-redis made. It
@@ -59,7 +64,7 @@ export class RedisStorage extends SessionStorage {
    */
   constructor(client: RedisClient, options: RedisStorageOptions = {}) {
     super();
-    const { prefix, commandTimeout, events } = resolveOptions(options);
+    const { prefix, commandTimeout, events } = redisOptions(options);
     this.port = portOf(client, commandTimeout, ownedClients.has(client));
     this.keys = new RedisKeys(prefix);
     this.users = new UserIndex(this.port, this.keys);
@@ -82,8 +87,8 @@ export class RedisStorage extends SessionStorage {
    * })
    */
   static async connect(url: string, options: RedisConnectOptions = {}): Promise<RedisStorage> {
-    const { cluster, client: clientOptions, ...rest } = options;
-    const { commandTimeout } = resolveOptions(rest);
+    const { cluster, client: clientOptions, ...rest } = connectOptions(options);
+    const { commandTimeout } = redisOptions(rest);
     const client = await connectClient(url, { cluster, client: clientOptions }, commandTimeout);
     ownedClients.add(client);
     return new RedisStorage(client, rest);
@@ -91,15 +96,10 @@ export class RedisStorage extends SessionStorage {
 
   async create(record: SessionRecord): Promise<boolean> {
     const { handle, userId, expiresAt } = record;
-    const until = userId === undefined ? undefined : UserIndex.until(expiresAt);
-    if (until !== undefined) await this.users.add(userId!, handle, until);
+    const listed = userId === undefined ? undefined : await this.addToUser(userId, handle, expiresAt);
     await this.deadlines?.add(handle, expiresAt);
-    const args = [
-      String(Date.now()),
-      String(Math.ceil(expiresAt)),
-      ...metaOf(record, until, this.once + (++this.created % 1_296).toString(36)),
-    ];
-    pushData(args, record.data);
+    const fields = fieldsOf(record, listed);
+    const args = [String(Date.now()), removalTime(expiresAt, this.linger), ...fields];
     return (await scripts.createSession.run(this.port, [this.keys.session(handle)], args)) === 1;
   }
 
@@ -119,45 +119,41 @@ export class RedisStorage extends SessionStorage {
     const { lease, userId, expiresAt } = change;
     const keys = [this.keys.session(handle)];
     if (lease !== undefined) keys.push(this.keys.lock(handle));
+    const write = (listed: Listing | undefined) => {
+      const args = [String(Date.now()), ...changeArgs(change, listed, this.linger)];
+      return scripts.updateSession.run(this.port, keys, args);
+    };
     let listed: Listing | undefined;
-    if (userId !== undefined && expiresAt !== undefined) {
-      listed = await this.list(userId, handle, expiresAt);
+    if (typeof userId === 'string' && expiresAt !== undefined) {
+      listed = await this.addToUser(userId, handle, expiresAt);
     }
-    for (let tries = 0; tries < MAX_TRIES; tries++) {
-      const reply = await scripts.updateSession.run(this.port, keys, updateArgs(change, listed));
-      switch (reply) {
-        case scripts.OK:
-          return 'ok';
-        case scripts.OK_EARLIER:
-          await this.deadlines?.add(handle, expiresAt!);
-          return 'ok';
-        case scripts.CONFLICT:
-          return 'conflict';
-        case scripts.CORRUPT:
-          this.notify({ type: 'corrupt', handle });
-          return 'gone';
-        case scripts.GONE:
-          return 'gone';
-      }
-      const [user, deadline] = reply as [string, string];
-      listed = await this.list(user.slice(1), handle, Number(deadline));
+    let answer = await write(listed);
+    // Once is enough where the change says the deadline, and names or expects the user. Else another write may come
+    // in between that binds the session or prolongs it, and each of those costs one more.
+    while (typeof answer !== 'number') {
+      const [user, deadline] = [userOf(answer[0])!, Number(answer[1])];
+      // Listed already: the stored user is no Unicode, and differs from the one that was decoded from it.
+      if (user === listed?.userId && deadline <= listed.until) answer = scripts.DAMAGED;
+      else answer = await write((listed = await this.addToUser(user, handle, deadline)));
     }
-    throw new Error(
-      `RedisStorage: session ${handle} was bound to another user ${MAX_TRIES} times meanwhile.`,
-    );
+    if (answer === scripts.DAMAGED) this.notify({ type: 'corrupt', handle });
+    if (answer === scripts.OK_EARLIER) await this.deadlines?.add(handle, expiresAt!);
+    return scripts.RESULTS[answer];
   }
 
-  async destroy(handle: string): Promise<boolean> {
+  async destroy(handle: string, expected?: Expectation): Promise<boolean> {
     const message = this.nodeEvents?.destroyedMessage(handle);
-    const args = [String(Date.now()), message ? this.keys.eventChannel : '', message ?? ''];
+    const args = [
+      String(Date.now()),
+      ...expectationArgs(expected),
+      message ? this.keys.eventChannel : '',
+      message ?? '',
+    ];
     const reply = await scripts.destroySession.run(this.port, [this.keys.session(handle)], args);
     if (reply === 0) return false;
     // The session has ended, whatever becomes of this: an entry that stays does no harm.
     const tidied = [this.deadlines?.remove(handle)];
-    if (reply !== 1) {
-      const [user, until] = reply as [string, string];
-      tidied.push(this.users.remove(user.slice(1), handle, until));
-    }
+    if (typeof reply !== 'number') tidied.push(this.users.remove(userOf(reply[0])!, handle, reply[1]));
     await Promise.allSettled(tidied);
     return true;
   }
@@ -166,11 +162,11 @@ export class RedisStorage extends SessionStorage {
    * Redis removes expired sessions itself. What is left to do is to tell of them, if `events` is on: each is told,
    * and counted here, by one node only.
    */
-  async purgeExpired(limit: number): Promise<number> {
+  override async purgeExpired(limit: number): Promise<number> {
     if (!this.deadlines || limit <= 0) return 0;
     let count = 0;
-    for await (const handle of this.deadlines.expired(limit, (each) => this.deadlineOf(each))) {
-      await this.nodeEvents!.tellExpired(handle);
+    for await (const { handle, userId } of this.deadlines.expired(limit)) {
+      await this.nodeEvents!.tellExpired(handle, userId);
       count++;
     }
     return count;
@@ -180,24 +176,50 @@ export class RedisStorage extends SessionStorage {
    * Goes through all keys of the database, a thousand at a time, without keeping the server from others. It is not
    * for every request. While Redis shrinks its tables, it may count a session twice.
    */
-  async count(): Promise<number> {
-    let count = 0;
-    await this.port.scan(this.keys.sessionPattern, (keys) => void (count += keys.length));
-    return count;
+  override count(): Promise<number> {
+    return countKeys(this.port, this.keys.sessionPattern);
   }
 
-  async byUser(userId: string): Promise<SessionRecord[]> {
-    const handles = await this.users.handles(userId);
-    const records: SessionRecord[] = [];
-    for (let i = 0; i < handles.length; i += READ_AT_ONCE) {
-      const page = await Promise.all(handles.slice(i, i + READ_AT_ONCE).map((handle) => this.read(handle)));
-      for (const record of page) if (record?.userId === userId) records.push(record);
+  override async byUser(userId: string): Promise<SessionRecord[]> {
+    const records = await this.readAll(await this.users.handles(userId));
+    return records.filter((record) => record.userId === userId);
+  }
+
+  override async alive(handles: readonly string[]): Promise<string[]> {
+    const alive: string[] = [];
+    for (const page of pagesOf(handles)) {
+      const now = [String(Date.now())];
+      const keys = page.map((handle) => this.keys.session(handle));
+      const groups = this.port.isCluster ? keys.map((key) => [key]) : [keys];
+      const answers = await Promise.all(groups.map((group) => scripts.findLive.run(this.port, group, now)));
+      for (const key of answers.flat() as string[]) alive.push(this.keys.handleOf(key));
     }
-    return records;
+    return alive;
+  }
+
+  /**
+   * Goes through the keys of the database like {@link count}. A page may have some more records than `limit`, or
+   * fewer; a session may be on two pages, while Redis shrinks its tables or after a failover.
+   */
+  override async list({ limit, cursor }: { limit: number; cursor?: string }): Promise<RecordPage> {
+    const page = await pageOfKeys(this.port, this.keys.sessionPattern, limit, cursor);
+    const records = await this.readAll(Array.from(page.keys, (key) => this.keys.handleOf(key)));
+    return { records, cursor: page.cursor };
+  }
+
+  /** Asks every master: each has sessions of its own. */
+  override async ping(): Promise<void> {
+    const masters = await this.port.masters();
+    await Promise.all(masters.map((master) => master.send('ping', [])));
   }
 
   override lock(handle: string, options: LockOptions): Promise<SessionLease> {
     return this.leases.acquire(handle, options);
+  }
+
+  /** Not asked here: the fence is in the script of an update. What holds a session, Redis alone knows. */
+  protected override holds(): never {
+    throw new Error('RedisStorage: only Redis knows what holds a session; give the lease to update().');
   }
 
   /** @throws {Error} when the server cannot be reached within ten times the `commandTimeout` */
@@ -220,52 +242,37 @@ export class RedisStorage extends SessionStorage {
     return record && Date.now() < record.expiresAt ? record : undefined;
   }
 
-  private async list(userId: string, handle: string, deadline: number): Promise<Listing> {
+  /** The live ones of these sessions. */
+  private async readAll(handles: readonly string[]): Promise<SessionRecord[]> {
+    const records: SessionRecord[] = [];
+    for (const page of pagesOf(handles)) {
+      const found = await Promise.all(page.map((handle) => this.read(handle)));
+      for (const record of found) if (record) records.push(record);
+    }
+    return records;
+  }
+
+  /** Has the index list a session of this deadline. */
+  private async addToUser(userId: string, handle: string, deadline: number): Promise<Listing> {
     const until = UserIndex.until(deadline);
     await this.users.add(userId, handle, until);
     return { userId, until };
   }
 
-  private async deadlineOf(handle: string): Promise<number | undefined> {
-    return (await this.read(handle))?.expiresAt;
+  /** Milliseconds that Redis keeps a session past its deadline. */
+  private get linger(): number {
+    return this.deadlines ? LINGER : 0;
   }
 }
 
 /** Clients that were made here. */
 const ownedClients = new WeakSet<RedisClient>();
 
-/** What the index says of the session by now. */
-interface Listing {
-  readonly userId: string;
-  readonly until: number;
-}
-
-function updateArgs(change: SessionChange, listed: Listing | undefined): string[] {
-  const { set, remove, proof, userId, authenticatedAt, touchedAt, expiresAt, ttl, expectedVersion } = change;
-  // What is removed and set ends up set.
-  const removed = remove?.filter((key) => !set || !Object.hasOwn(set, key)) ?? [];
-  const args = [
-    String(Date.now()),
-    text(expectedVersion),
-    text(touchedAt),
-    text(expiresAt),
-    text(ttl),
-    proof === undefined ? '' : checkProof(proof),
-    text(authenticatedAt),
-    userText(userId),
-    text(listed?.until),
-    userText(listed?.userId),
-    String(removed.length),
-    change.lease ?? '',
-  ];
-  for (const key of removed) args.push(fieldOf(key));
-  if (set) pushData(args, set);
-  return args;
+function* pagesOf(handles: readonly string[]): Generator<readonly string[]> {
+  for (let i = 0; i < handles.length; i += AT_ONCE) yield handles.slice(i, i + AT_ONCE);
 }
 
 /** A client may be set to make an object of a hash. */
 function flat(reply: Reply): readonly string[] {
   return Array.isArray(reply) ? reply : Object.entries(Object(reply) as Record<string, string>).flat();
 }
-
-const text = (value: number | undefined): string => (value === undefined ? '' : String(value));

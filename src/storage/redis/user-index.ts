@@ -1,6 +1,6 @@
 import type { RedisKeys } from './keys.js';
 import type { RedisPort } from './port.js';
-import { listHandle, unlistHandle } from './scripts.js';
+import { listHandle, unlistHandle } from './handle-set-scripts.js';
 
 /**
  * Which sessions a user has: a sorted set of handles by the time until when they are listed.

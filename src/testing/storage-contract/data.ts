@@ -134,6 +134,16 @@ export function describeData(bench: StorageBench): void {
       expect(await bench.storage.read(all.handle)).toEqual(all);
     });
 
+    it('of the client can be any of those texts too', async () => {
+      const record = await given(bench);
+      for (const client of ODD_VALUES.filter((value) => value.length <= 1_024)) {
+        expect(await bench.storage.update(record.handle, { client })).toBe('ok');
+        expect(await bench.storage.read(record.handle)).toEqual({ ...record, client });
+        const other = await given(bench, { client });
+        expect(await bench.storage.read(other.handle)).toEqual(other);
+      }
+    });
+
     it('can grow from nothing to a hundred keys and 50 KB, and shrink again', async () => {
       const record = await given(bench, { data: {} });
       const data = dataOf(times(100, (i) => [`key${i}`, `"${String(i).repeat(250)}"`]));

@@ -1,5 +1,15 @@
 import { runner } from '../runner.js';
-import { atOnce, expectUser, given, HOUR, memberOf, purge, times, type StorageBench } from './bench.js';
+import {
+  atOnce,
+  expectUser,
+  given,
+  HOUR,
+  memberOf,
+  newRecord,
+  purge,
+  times,
+  type StorageBench,
+} from './bench.js';
 
 const { describe, expect, it } = runner;
 
@@ -115,6 +125,19 @@ export function describeUsers(bench: StorageBench): void {
       for (const userId of ODD_USER_IDS) expect(await byUser(userId)).toEqual([]);
     });
 
+    it('with a NUL in their id are kept to the letter or refused, and never become another user (S59)', async () => {
+      for (const userId of ['ada\u0000', 'ada\u0000x', '\u0000ada']) {
+        const record = newRecord(bench.clock, { userId });
+        const created = await attempt(() => bench.storage.create(record));
+        if (created) expect(await byUser(userId)).toEqual([record]);
+        else expect(await bench.storage.read(record.handle)).toBeUndefined();
+      }
+      await expectSessions('ada', []);
+      const { handle } = await given(bench, { userId: 'bob' });
+      await attempt(() => bench.storage.update(handle, { userId: 'ada\u0000' }));
+      await expectSessions('ada', []);
+    });
+
     it('of any of those ids can log in, and their sessions can be ended for them (S30, S59)', async () => {
       const { handle } = await given(bench, { userId: 'before' });
       for (const userId of ODD_USER_IDS) {
@@ -126,4 +149,13 @@ export function describeUsers(bench: StorageBench): void {
       }
     });
   });
+}
+
+/** What a call answers, or undefined if it fails. */
+async function attempt<T>(call: () => T): Promise<Awaited<T> | undefined> {
+  try {
+    return await call();
+  } catch {
+    return undefined;
+  }
 }

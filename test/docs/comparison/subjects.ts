@@ -11,6 +11,7 @@ import {
   type INestApplication,
   Module,
   Param,
+  Post,
   Redirect,
   Req,
   Res,
@@ -95,6 +96,12 @@ function controllerOf(parameter: () => ParameterDecorator, wrap: (given: any) =>
     set(@parameter() given: unknown, @Param('key') key: string) {
       wrap(given).set(key, 'set');
       return 'set';
+    }
+
+    @Post('order')
+    order(@parameter() given: unknown) {
+      wrap(given).set('a', 'ordered');
+      return 'ordered';
     }
 
     @Get('slow/:key')
@@ -274,9 +281,18 @@ export class Browser {
 
   constructor(private readonly subject: Subject) {}
 
-  async get(path: string): Promise<Answer> {
-    const headers = new Headers(this.cookie === '' ? {} : { cookie: this.cookie });
-    const response = await fetch(this.subject.url + path, { headers, redirect: 'manual' });
+  get(path: string): Promise<Answer> {
+    return this.ask('GET', path);
+  }
+
+  /** A form that a page of another origin sends here: a sibling sub-domain, so that SameSite=Lax lets the cookie along. */
+  sendFromSibling(path: string): Promise<Answer> {
+    return this.ask('POST', path, { 'sec-fetch-site': 'same-site', origin: 'http://other.example.com' });
+  }
+
+  private async ask(method: string, path: string, more: Record<string, string> = {}): Promise<Answer> {
+    const headers = new Headers({ ...more, ...(this.cookie !== '' && { cookie: this.cookie }) });
+    const response = await fetch(this.subject.url + path, { method, headers, redirect: 'manual' });
     const [text] = response.headers.getSetCookie();
     if (text !== undefined) this.cookie = text.split(';', 1)[0]!;
     return { status: response.status, headers: response.headers, body: await response.text() };

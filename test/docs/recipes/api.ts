@@ -6,7 +6,7 @@ interface Shop {
   cart: { items: { sku: string; qty: number }[] };
 }
 
-/** What the README shows of a session, in order; `seen` gets what each call gave. */
+/** What the documents show of a session, in order; `seen` gets what each call gave. */
 export async function useSession(session: Session<Shop>, seen: unknown[]): Promise<void> {
   session.set('visits', 1);
   session.set('coupon', 'SPRING');
@@ -23,7 +23,19 @@ export async function useSession(session: Session<Shop>, seen: unknown[]): Promi
   session.clear(); // all data; the session, its user and its flashes stay
 }
 
-/** What the README shows of the store. */
+/** The same data as an object. */
+export function useData(session: Session<Shop>, seen: unknown[]): void {
+  const { data } = session;
+  data.visits = 1;
+  data.cart = { items: [] };
+  data.cart.items.push({ sku: 'tea', qty: 1 });
+  seen.push('coupon' in data); // false
+  delete data.coupon;
+  seen.push(Object.keys(data)); // ['visits', 'cart']
+  seen.push(JSON.stringify(data)); // '{"visits":1,"cart":{"items":[{"sku":"tea","qty":1}]}}'
+}
+
+/** What the documents show of the store. */
 export async function useStore(store: SessionStore<Shop>, seen: unknown[]): Promise<void> {
   const session = await store.create({ userId: 'ada', data: { visits: 1 }, ttl: '30d' }); // stored at once
   const { id, handle } = session;
@@ -31,7 +43,7 @@ export async function useStore(store: SessionStore<Shop>, seen: unknown[]): Prom
   const loaded = await store.load(id); // undefined if unknown, malformed, forged or expired
   loaded!.set('visits', 2);
   await store.save(loaded!); // SessionGoneError if it ended meanwhile
-  seen.push(await store.tap(id, (data) => ++data.visits)); // 3, alone, on fresh data
+  seen.push(await store.tap(id, (data) => (data.visits = data.visits! + 1))); // 3, alone, on fresh data
 
   seen.push(await store.listByUser('ada')); // [{ handle, userId, createdAt, …, data }]
   seen.push(await store.destroyByUser('ada', { except: handle })); // how many it ended

@@ -9,7 +9,10 @@ export class Sockets {
     private readonly cookie: SessionCookie,
   ) {}
 
-  /** `request` is the handshake: the second argument of a gateway's `handleConnection`. */
+  /**
+   * `request` is the handshake: in a gateway's `handleConnection` the second argument with the `ws` adapter,
+   * `client.request` with socket.io.
+   */
   async connected(request: IncomingMessage) {
     const id = this.cookie.read(request);
     const session = id === undefined ? undefined : await this.store.load(id);

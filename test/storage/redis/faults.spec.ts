@@ -206,31 +206,6 @@ describeWithServer('when Redis is in trouble', () => {
     }, 20_000);
   });
 
-  it('a write that was given up is not sent again later, over a newer one', async () => {
-    const proxy = await Proxy.start(server.port);
-    const client = new Redis({
-      port: proxy.port,
-      host: '127.0.0.1',
-      // Comes back late: long after the request was answered.
-      retryStrategy: () => 600,
-    }).on('error', () => undefined);
-    const prefix = newPrefix();
-    const storage = new RedisStorage(client, { prefix, commandTimeout: 200 });
-    const other = new Redis(server.url);
-    const newer = new RedisStorage(other, { prefix });
-    const record = newRecord();
-    await storage.create(record);
-    proxy.cutNextAnswer(0);
-    await expect(storage.update(record.handle, { set: { n: '"old"' } })).rejects.toThrow(/did not answer/);
-    expect(await newer.update(record.handle, { set: { n: '"new"' } })).toBe('ok');
-    await until(() => client.status === 'ready', 'the client is back');
-    await storage.read(record.handle);
-    expect((await newer.read(record.handle))!.data['n']).toBe('"new"');
-    client.disconnect();
-    other.disconnect();
-    await proxy.stop();
-  }, 20_000);
-
   it('refuses at once when thousands wait for an answer already, and takes them back (S55)', async () => {
     const client = new Redis(server.url);
     const storage = new RedisStorage(client, { prefix: newPrefix(), commandTimeout: 200 });

@@ -136,43 +136,5 @@ describeWithServer('two nodes', () => {
         expect(node.events).toEqual([{ type: 'destroyed', handle, userId: 'ada', at: expect.any(Date) }]);
       }
     });
-
-    it('are told when a session expires, each once, whoever purges', async () => {
-      const session = await nodes[0].store.create({ ttl: 0.3 });
-      const early = await nodes[0].store.create({ ttl: '1h' });
-      const touched = await nodes[0].store.create({ ttl: 0.3 });
-      const ended = await nodes[0].store.create({ ttl: 0.3 });
-      early.expireIn(0.3);
-      await early.save();
-      touched.expireIn('1h');
-      await touched.save();
-      await ended.destroy();
-      nodes.forEach((node) => (node.events.length = 0));
-      expect(await nodes[1].store.purgeExpired()).toBe(0);
-      await sleep(350);
-      const counts = await Promise.all(nodes.map((node) => node.store.purgeExpired()));
-      expect(counts[0] + counts[1]).toBe(2);
-      await sleep(50);
-      for (const node of nodes) {
-        // An event of the case before may still be under way.
-        const told = node.events.filter(({ handle }) =>
-          [session, early].some((each) => each.handle === handle),
-        );
-        expect(told.map(({ type, handle }) => ({ type, handle })).sort(byHandle)).toEqual(
-          [session, early].map(({ handle }) => ({ type: 'expired', handle })).sort(byHandle),
-        );
-      }
-      expect(await nodes[1].store.purgeExpired()).toBe(0);
-    });
-
-    it('leave nothing behind for it', async () => {
-      for (let i = 0; i < 100; i++) await nodes[i % 2].store.create({ ttl: 0.2 });
-      await sleep(300);
-      expect(await nodes[0].store.purgeExpired()).toBe(100);
-      expect(await redis.keys(`${prefix}*deadlines*`)).toEqual([]);
-    });
   });
 });
-
-const byHandle = (a: { handle?: unknown }, b: { handle?: unknown }) =>
-  String(a.handle) < String(b.handle) ? -1 : 1;

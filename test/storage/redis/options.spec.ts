@@ -50,9 +50,9 @@ describe('RedisStorage', () => {
 
   it('refuses an option that it does not know', () => {
     const make = (options: object) => () => new RedisStorage(new Redis(NOWHERE), options);
-    expect(message(make({ prefx: 'a:' }))).toMatch(/no option prefx/);
+    expect(message(make({ prefx: 'a:' }))).toMatch(/prefx is not an option \(did you mean prefix\?\)/);
     expect(message(make({ events: 'yes' }))).toMatch(/events must be true or false/);
-    expect(message(make(null as unknown as object))).toMatch(/object of options/);
+    expect(message(make(null as unknown as object))).toMatch(/options must be an object/);
   });
 
   it('refuses a client that would make it read what is old, or look for other keys', () => {
@@ -90,6 +90,16 @@ describe('RedisStorage.connect', () => {
 
   it('checks the options of the storage', async () => {
     await expect(RedisStorage.connect('redis://127.0.0.1:1', { prefix: '{' })).rejects.toThrow(/prefix/);
+  });
+
+  it('names everything that is wrong with its own and the storage’s options in one error', async () => {
+    const options = { prefix: '{', clusters: true, cluster: 'yes', client: 'redis://:hunter2@host' };
+    const refused = await RedisStorage.connect('redis://127.0.0.1:1', options as object).catch(String);
+    expect(refused).toMatch(/clusters is not an option \(did you mean cluster\?\)/);
+    expect(refused).toMatch(
+      /prefix must be .*\n.*cluster must be true or false; got "yes"\n.*client must be/,
+    );
+    expect(refused).not.toContain('hunter2');
   });
 
   it('connects to nothing before it is used, and frees what it made', async () => {

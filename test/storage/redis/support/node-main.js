@@ -16,17 +16,26 @@ const client =
     ? createClient({ url: `redis://127.0.0.1:${port}` })
     : new Redis({ port, host: '127.0.0.1' });
 
-class NodeModule {}
-const storage = new RedisStorage(client, { prefix });
-Module({ imports: [SessionModule.forRoot({ storage, purge: false })] })(NodeModule);
-const app = await NestFactory.createApplicationContext(NodeModule, { logger: false });
-const store = app.get(SessionStore);
+/** One application for each setting of the lock: starting another process takes a second. */
+const apps = new Map();
+async function storeWith(lock) {
+  const key = JSON.stringify(lock);
+  if (!apps.has(key)) {
+    const storage = new RedisStorage(client, { prefix });
+    class NodeModule {}
+    Module({ imports: [SessionModule.forRoot({ storage, purge: false, lock })] })(NodeModule);
+    apps.set(key, await NestFactory.createApplicationContext(NodeModule, { logger: false }));
+  }
+  return apps.get(key).get(SessionStore);
+}
+
+let store;
 const told = new Map();
 
 const orders = {
-  /** How long this node waits for a lock and holds it, in milliseconds: starting another takes a second. */
+  /** How long this node waits for a lock and holds it from now on, as the module's option takes it. */
   async configure(lock) {
-    Object.assign(store.lifecycle.settings.lock, { wait: 30_000, hold: 30_000 }, lock);
+    store = await storeWith({ wait: '30s', hold: '30s', ...lock });
     return {};
   },
   /** Counts up, `times` times, one tap after another, or so many at a time. */
@@ -66,7 +75,7 @@ const orders = {
 process.on('message', async ({ order, ...args }) => {
   if (order === 'leave') return told.get('leave')();
   if (order === 'stop') {
-    await app.close();
+    for (const app of apps.values()) await app.close();
     if (kind === 'ioredis') client.disconnect();
     else if (client.isOpen) client.destroy();
     return process.disconnect();

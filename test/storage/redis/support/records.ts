@@ -9,7 +9,6 @@ export function newRecord(fields: Partial<SessionRecord> = {}): SessionRecord {
   return {
     handle: newHandle(),
     proof: randomBytes(32).toString('base64url'),
-    version: 1,
     createdAt: now,
     touchedAt: now,
     expiresAt: now + 3_600_000,

@@ -1,0 +1,21 @@
+import type { ResolvedCookie } from './cookie-options.js';
+import type { CrossOriginSettings } from './origin.js';
+import type { CookieRequest } from './request.js';
+
+/** What the HTTP side is told, once options are checked. */
+export interface HttpSettings {
+  readonly cookieName: string;
+  /**
+   * The cookie's attributes. A function gives them for one request, checked each time.
+   *
+   * @throws {SessionOptionsError} what the application's function returned is wrong
+   */
+  readonly cookie: ResolvedCookie | ((request: CookieRequest) => ResolvedCookie);
+  /** The first signs, all verify; none: cookies are not signed. Shown by no `inspect()` and no JSON (S50). */
+  readonly secrets: readonly string[];
+  readonly crossOrigin: CrossOriginSettings;
+  /** How the client may send its id: one or both. */
+  readonly transport: readonly ('cookie' | 'bearer')[];
+  /** Whether a request counts as use; absent: every one does. */
+  readonly touchWhen: ((request: any) => boolean) | undefined;
+}

@@ -1,0 +1,123 @@
+import type { IncomingMessage } from 'node:http';
+import type { IssuedId, SessionCookie } from './cookie.js';
+import { type CookieRequest, rawOf } from './request.js';
+import type { HttpSettings } from './settings.js';
+import { parseId } from '../session/id.js';
+
+/** How a client holds its id: in the cookie, or in the `Authorization` header of each request. */
+export type TransportName = HttpSettings['transport'][number];
+
+/** The ids that a request brings. */
+export interface ReceivedIds {
+  readonly via: TransportName;
+  /** Texts of an id's form, which may or may not open a session. */
+  readonly ids: readonly string[];
+  /** Whether something of the cookie's name was there that is no id of ours (S5). */
+  readonly rejected: boolean;
+}
+
+/** What the client is told: nothing, this id, or that the session has ended. */
+export type Told = IssuedId | 'ended' | undefined;
+
+/** The headers that an answer gets. */
+export interface SessionHeaders {
+  /** What the answer depends on: members for `Vary`. */
+  readonly vary: string;
+  /** `Set-Cookie` text. */
+  readonly cookie: string | undefined;
+  /** The value of `X-Session-Token`; empty: the client is to forget its id. */
+  readonly token: string | undefined;
+}
+
+const NO_COOKIE: ReceivedIds = Object.freeze({ via: 'cookie', ids: Object.freeze([]), rejected: false });
+const NO_BEARER: ReceivedIds = Object.freeze({ via: 'bearer', ids: Object.freeze([]), rejected: false });
+
+const WITHHELD =
+  'The session cookie is Secure and the request came in plain HTTP: the cookie was withheld. ' +
+  'Behind a proxy that ends TLS, let the platform trust it ("trust proxy" on Express, trustProxy on Fastify)';
+
+/** Where a request's id comes from, and how the client is told one. It counts in no other place (S6). */
+export class SessionTransport {
+  readonly #cookie: SessionCookie;
+  readonly #takesCookies: boolean;
+  readonly #takesBearers: boolean;
+  readonly #warnOnce: (text: string) => void;
+  /** Most answers tell the client nothing, and share this. */
+  readonly #nothing: SessionHeaders;
+
+  /**
+   * @param transports what the application allows; `['bearer']` alone means that there is no cookie at all
+   * @param warnOnce logs a text the first time that it is given it
+   */
+  constructor(cookie: SessionCookie, transports: readonly TransportName[], warnOnce: (text: string) => void) {
+    this.#cookie = cookie;
+    this.#takesCookies = transports.includes('cookie');
+    this.#takesBearers = transports.includes('bearer');
+    this.#warnOnce = warnOnce;
+    const vary = [this.#takesCookies && 'Cookie', this.#takesBearers && 'Authorization'];
+    this.#nothing = Object.freeze({
+      vary: vary.filter(Boolean).join(', '),
+      cookie: undefined,
+      token: undefined,
+    });
+  }
+
+  /** The ids of a request. Where a cookie and a bearer come together, the bearer counts, alone (S63). */
+  receive(request: CookieRequest): ReceivedIds {
+    if (this.#takesBearers) {
+      const { headers } = rawOf(request);
+      const id = bearerIn(headers);
+      if (id !== undefined) return { via: 'bearer', ids: [id], rejected: false };
+      if (!this.#takesCookies || asksForBearer(headers)) return NO_BEARER;
+    }
+    const { ids, rejected } = this.#cookie.received(request);
+    return ids.length === 0 && !rejected ? NO_COOKIE : { via: 'cookie', ids, rejected };
+  }
+
+  /**
+   * The headers for an answer.
+   *
+   * @param via how the request's id came
+   * @throws {SessionOptionsError} if the option `cookie` is a function, and what it gave is wrong
+   */
+  headers(via: TransportName, told: Told, request: CookieRequest): SessionHeaders {
+    const nothing = this.#nothing;
+    if (told === undefined) return nothing;
+    if (via === 'bearer') {
+      return { vary: nothing.vary, cookie: undefined, token: told === 'ended' ? '' : told.id };
+    }
+    const cookie = this.#cookie.answer(told, request);
+    if (cookie !== undefined) return { vary: nothing.vary, cookie, token: undefined };
+    this.#warnOnce(WITHHELD);
+    return nothing;
+  }
+
+  /**
+   * Whether a client that has the id is told of a deadline that moved: only a cookie with a Max-Age must be.
+   *
+   * @throws {SessionOptionsError} as {@link headers}
+   */
+  renews(via: TransportName, request: CookieRequest): boolean {
+    return via === 'cookie' && this.#cookie.isPersistent(request);
+  }
+}
+
+/**
+ * The id in `Authorization: Bearer …`. Only an issued one (`handle.secret`) counts: an OAuth token, a JWT or an
+ * id of one's own cannot be told from other people's tokens, so they are none of ours.
+ */
+function bearerIn({ authorization }: IncomingMessage['headers']): string | undefined {
+  const id = typeof authorization === 'string' ? /^bearer +([\w.~-]+)$/i.exec(authorization)?.[1] : undefined;
+  if (id === undefined || SHORT_JWT.test(id)) return undefined;
+  const parts = parseId(id);
+  // All of an id of one's own is secret.
+  return parts && parts.secret !== id ? id : undefined;
+}
+
+/** A JWT whose header is 16 bytes long, as `{"alg":"ES256K"}` is: its first part looks like a handle. */
+const SHORT_JWT = /^ey[AJ][\w-]{17}fQ\.[\w-]+\.[\w-]*$/;
+
+function asksForBearer(headers: IncomingMessage['headers']): boolean {
+  const transport = headers['x-session-transport'];
+  return typeof transport === 'string' && transport.toLowerCase() === 'bearer';
+}

@@ -1,0 +1,32 @@
+import { type CanActivate, type ExecutionContext, Inject, Injectable, Optional } from '@nestjs/common';
+import { refuseCrossOrigin } from '../http/cross-origin.js';
+import { Exchanges } from '../http/exchange.js';
+import { askOf, requestIn } from './contexts.js';
+import { demandModule } from './session.loader.js';
+
+/**
+ * Refuses unsafe requests of other origins on routes that ask for no session too. It checks whatever the option
+ * `crossOrigin` says, `'allow'` included, which only switches off the check where a session is opened; with `'log'` it
+ * logs.
+ *
+ * @example
+ * providers: [{ provide: APP_GUARD, useClass: CrossOriginGuard }]
+ */
+@Injectable()
+export class CrossOriginGuard implements CanActivate {
+  private readonly exchanges: Exchanges;
+
+  constructor(@Optional() @Inject(Exchanges) exchanges?: Exchanges) {
+    this.exchanges = demandModule(exchanges);
+  }
+
+  canActivate(context: ExecutionContext): boolean {
+    const found = requestIn(context);
+    if (!found || askOf(context).crossOrigin === 'allow') return true;
+    // A foreign page cannot send a bearer's header unasked.
+    const { transport, settings, sessions } = this.exchanges;
+    if (transport.receive(found.request).via === 'cookie')
+      refuseCrossOrigin(found.request, settings.crossOrigin, sessions.events);
+    return true;
+  }
+}

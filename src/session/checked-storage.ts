@@ -1,0 +1,236 @@
+import { after, type Awaitable, isThenable } from '../awaitable.js';
+import { SessionError } from '../errors.js';
+import { SessionLockError, SessionStorageError } from '../errors.http.js';
+import type { SessionRecord } from '../storage/record.js';
+import type {
+  Expectation,
+  RecordPage,
+  SessionChange,
+  SessionLease,
+  SessionStorage,
+  UpdateResult,
+} from '../storage/session-storage.js';
+import { isLive } from './deadlines.js';
+import type { SessionEvents } from './events.js';
+import type { SessionSettings } from './settings.js';
+
+/** How many modules use a storage: the first one opens it, the last one closes it. */
+const users = new WeakMap<SessionStorage, number>();
+
+/** What a storage that does not say how it is must answer within, in milliseconds. */
+const PING_PATIENCE = 1_000;
+
+/**
+ * The storage as the library calls it, and the only place that does. What it fails with becomes a
+ * `SessionStorageError`, a 503 (S51); a record that is not of the contract's shape counts as absent (S49), and so
+ * does one that has expired. What can be done without waiting is done without a promise.
+ */
+export class CheckedStorage {
+  /** How many sessions have ended in this process, or were told to have ended elsewhere. */
+  ends = 0;
+  private readonly unsubscribe: () => void;
+
+  constructor(
+    private readonly storage: SessionStorage,
+    readonly settings: SessionSettings,
+    readonly events: SessionEvents,
+  ) {
+    this.unsubscribe = storage.subscribe(({ type, handle, userId }) => {
+      if (type === 'evicted')
+        events.warnOnce('The session storage is full: it evicts sessions, those without a user first');
+      this.ends++;
+      events.emit(type, handle, userId);
+    });
+  }
+
+  create(record: SessionRecord): Awaitable<boolean> {
+    return after(
+      this.call(() => this.storage.create(record)),
+      (created) => {
+        if (created) this.events.emit('created', record.handle, record.userId);
+        return created;
+      },
+    );
+  }
+
+  /** The live record of a handle. */
+  read(handle: string): Awaitable<SessionRecord | undefined> {
+    return after(
+      this.call(() => this.storage.read(handle)),
+      (record) => (record && this.isSound(record, handle) && this.isLive(record) ? record : undefined),
+    );
+  }
+
+  update(handle: string, change: SessionChange): Awaitable<UpdateResult> {
+    return after(
+      this.call(() => this.storage.update(handle, change)),
+      (result) => {
+        if (result === 'ok' || result === 'gone' || result === 'conflict' || result === 'lost') return result;
+        const problem = `update() answered ${String(result)}; it answers 'ok', 'gone', 'conflict' or 'lost'.`;
+        return this.fail(new TypeError(problem));
+      },
+    );
+  }
+
+  destroy(handle: string, expected?: Expectation, userId?: string): Awaitable<boolean> {
+    return after(
+      this.call(() => this.storage.destroy(handle, expected)),
+      (destroyed) => {
+        if (destroyed) {
+          this.ends++;
+          this.events.emit('destroyed', handle, userId);
+        }
+        return destroyed;
+      },
+    );
+  }
+
+  purgeExpired(limit: number): Awaitable<number> {
+    return this.storage.purgeExpired ? this.call(() => this.storage.purgeExpired!(limit)) : 0;
+  }
+
+  count(): Awaitable<number> {
+    this.need('count');
+    return this.call(() => this.storage.count!());
+  }
+
+  /** The live records of a user. */
+  byUser(userId: string): Awaitable<SessionRecord[]> {
+    this.need('byUser');
+    return after(
+      this.call(() => this.storage.byUser!(userId)),
+      (records) => {
+        if (!Array.isArray(records)) return this.fail(new TypeError('byUser() answered no list.'));
+        return (records as SessionRecord[]).filter(
+          (record) => this.isSound(record, record?.handle) && record.userId === userId && this.isLive(record),
+        );
+      },
+    );
+  }
+
+  /** A page of live records. */
+  list(page: { limit: number; cursor?: string | undefined }): Awaitable<RecordPage> {
+    this.need('list');
+    return after(
+      this.call(() => this.storage.list!(page)),
+      ({ records, cursor }) => ({
+        records: records.filter((record) => this.isSound(record, record?.handle) && this.isLive(record)),
+        cursor,
+      }),
+    );
+  }
+
+  /** Which of these handles have a live record. */
+  alive(handles: readonly string[]): Awaitable<readonly string[]> {
+    if (this.storage.alive) return this.call(() => this.storage.alive!(handles));
+    return this.readAll(handles);
+  }
+
+  /** @throws {SessionStorageError} unless the storage answers within a second */
+  async ping(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer within ${PING_PATIENCE} ms`)), PING_PATIENCE);
+    });
+    try {
+      await this.call(() =>
+        Promise.race([
+          late,
+          (async () => this.storage.ping?.() ?? this.storage.read('ping.ping.ping.ping.pi'))(),
+        ]),
+      );
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** @throws {SessionLockError} when the wait is over */
+  lock(handle: string): Awaitable<SessionLease> {
+    return this.call(() => this.storage.lock(handle, this.settings.lock));
+  }
+
+  /** What was written stands, so a release that fails is no failure: the lease ends by itself. */
+  async release(lease: SessionLease): Promise<void> {
+    try {
+      await this.call(() => lease.release());
+    } catch {
+      // It is in the log.
+    }
+  }
+
+  async open(): Promise<void> {
+    const before = users.get(this.storage) ?? 0;
+    users.set(this.storage, before + 1);
+    if (before === 0) await this.storage.open();
+  }
+
+  async close(): Promise<void> {
+    this.unsubscribe();
+    const left = (users.get(this.storage) ?? 0) - 1;
+    users.set(this.storage, Math.max(left, 0));
+    if (left <= 0) await this.storage.close();
+  }
+
+  private isLive(record: SessionRecord): boolean {
+    return isLive(Date.now(), record, this.settings);
+  }
+
+  private isSound(record: SessionRecord, handle: string): boolean {
+    if (hasShape(record) && record.handle === handle) return true;
+    this.events.emit('corrupt', typeof handle === 'string' ? handle : undefined);
+    return false;
+  }
+
+  private async readAll(handles: readonly string[]): Promise<string[]> {
+    const alive: string[] = [];
+    for (let i = 0; i < handles.length; i += 10) {
+      const page = handles.slice(i, i + 10);
+      const records = await Promise.all(page.map((handle) => this.read(handle)));
+      for (const record of records) if (record) alive.push(record.handle);
+    }
+    return alive;
+  }
+
+  private need(method: 'count' | 'byUser' | 'list'): void {
+    if (this.storage[method]) return;
+    throw new SessionError(
+      `${this.storage.constructor.name} has no ${method}(), which this call needs; use a storage that has it.`,
+    );
+  }
+
+  private call<T>(work: () => Awaitable<T>): Awaitable<T> {
+    try {
+      const answer = work();
+      return isThenable(answer) ? answer.then(undefined, (error: unknown) => this.fail(error)) : answer;
+    } catch (error) {
+      return this.fail(error);
+    }
+  }
+
+  /** The client learns nothing of the reason, so the log must. */
+  private fail(error: unknown): never {
+    if (error instanceof SessionLockError) {
+      this.events.warn(error.message);
+      throw new SessionLockError(error.message, { cause: error });
+    }
+    this.events.error('The session storage failed', error);
+    throw new SessionStorageError(error);
+  }
+}
+
+/** Whether a record is what the contract says: a storage may hold what anybody wrote into it. */
+function hasShape(record: SessionRecord): boolean {
+  if (typeof record !== 'object' || record === null) return false;
+  const { proof, createdAt, touchedAt, expiresAt, authenticatedAt, ttl, userId, data } = record;
+  return (
+    typeof proof === 'string' &&
+    Number.isFinite(createdAt) &&
+    Number.isFinite(touchedAt) &&
+    Number.isFinite(expiresAt) &&
+    (authenticatedAt === undefined || Number.isFinite(authenticatedAt)) &&
+    (ttl === undefined || Number.isFinite(ttl)) &&
+    (userId === undefined || typeof userId === 'string') &&
+    typeof data === 'object' &&
+    data !== null
+  );
+}

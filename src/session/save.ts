@@ -1,0 +1,266 @@
+import { after, type Awaitable, isThenable } from '../awaitable.js';
+import { SessionError, SessionExistsError, SessionTooLargeError } from '../errors.js';
+import { SessionGoneError, SessionLockError, SessionStorageError } from '../errors.http.js';
+import type { SessionRecord } from '../storage/record.js';
+import type { SessionChange } from '../storage/session-storage.js';
+import { deadline, isTouchDue } from './deadlines.js';
+import type { SessionState } from './state.js';
+import type { ValueChange } from './values.js';
+
+/*
+ * How what a holder changed gets into the storage. Every write expects the user that the holder knows, and a write that
+ * moves the deadline also expects what the deadline was reckoned with. So a conflict means that the session is
+ * another's by now, or was used by another request already: nothing is ever tried again and again.
+ */
+
+/** What a commit wrote: the use of the session (values or not), values alone, or nothing. */
+export type Written = 'touch' | 'values' | undefined;
+
+/** Whether the use of the session is to be written now: a holder whose id is dead writes none. */
+export function touchIsDue(state: SessionState): boolean {
+  return state.isOwner && isTouchDue(Date.now(), state.record!, state.storage.settings);
+}
+
+/**
+ * Saves what changed, and the use if it is to be written, in one call; where nothing is to be saved, no call. What the
+ * caller was told already could not be saved is not tried again.
+ */
+export function commit(state: SessionState, touches: boolean): Awaitable<Written> {
+  if (state.writing) return state.writing.then(() => commit(state, touches));
+  if (state.outside) return undefined;
+  const change = newChange(state);
+  if (!state.record) {
+    if (!change || !state.exchange?.headersSent) return change && insert(state, change);
+    state.storage.events.warnOnce(
+      'A session was written to for the first time after the headers had gone out: nothing was stored',
+    );
+    return undefined;
+  }
+  if (change || state.ttl !== undefined) return write(state, change, touches);
+  return touches ? touch(state) : undefined;
+}
+
+/**
+ * Saves now, because the caller asked.
+ *
+ * @throws {SessionGoneError} if the session ended, or went to another user, meanwhile
+ */
+export function save(state: SessionState): Promise<void> {
+  return asked(state, async () => {
+    if (state.writing) await idle(state);
+    refuseOutside(state);
+    const change = collect(state);
+    if (!state.record) return change && void (await insertNow(state, change));
+    // Within an exchange the use is written when the answer goes out, as is what the client is told of it.
+    const touches = !state.exchange && touchIsDue(state);
+    if (change || touches || state.ttl !== undefined) await write(state, change, touches);
+    // Where nothing was to be written, the caller still wants to know that the session is there.
+    else await look(state);
+    refuseOutside(state);
+  });
+}
+
+/** Stores a new session, because the caller asked. */
+export function insertNow(...[state, ...rest]: Parameters<typeof insert>): Awaitable<Written> {
+  refuseSent(state, 'A new session must be stored');
+  return insert(state, ...rest);
+}
+
+/** @param tries how many ids may be taken: another one is made, unless it is the application's own (S7) */
+function insert(state: SessionState, change?: ValueChange, userId?: string, tries = 3): Awaitable<Written> {
+  const { storage, values } = state;
+  checkSize(state, change);
+  state.name();
+  const now = Date.now();
+  const ttl = state.ttl ?? undefined;
+  const life = { createdAt: now, authenticatedAt: userId === undefined ? undefined : now, ttl };
+  const record: SessionRecord = {
+    handle: state.handle!,
+    proof: state.proof,
+    ...life,
+    touchedAt: now,
+    expiresAt: deadline(now, life, storage.settings),
+    userId,
+    data: values.with(change),
+  };
+  const stored = after(storage.create(record), (created): Awaitable<Written> => {
+    if (!created) {
+      if (tries === 1) throw new SessionExistsError(record.handle);
+      state.id = undefined;
+      return insert(state, change, userId, tries - 1);
+    }
+    if (change) values.saved(change);
+    if ((state.ttl ?? undefined) === ttl) state.ttl = undefined;
+    state.record = record;
+    return 'touch';
+  });
+  return during(state, stored);
+}
+
+/**
+ * Updates a stored session. If it ended or went to another user meanwhile, nothing is written and this holder is
+ * outside.
+ *
+ * @param touches whether its use now is written as well
+ * @param lease token of the lease that the write depends on
+ */
+export function write(
+  state: SessionState,
+  values: ValueChange | undefined,
+  touches: boolean,
+  lease = state.lease,
+): Awaitable<Written> {
+  checkSize(state, values);
+  return during(state, apply(state, values, { touches, lease }));
+}
+
+interface How {
+  readonly touches: boolean;
+  readonly lease: string | undefined;
+  /** The timeout met another request's, and what is stored was read again: now it counts whatever comes. */
+  readonly insists?: boolean;
+}
+
+function apply(state: SessionState, values: ValueChange | undefined, how: How): Awaitable<Written> {
+  const { storage, ttl } = state;
+  const record = state.record!;
+  const now = Date.now();
+  const newTtl = ttl === undefined ? record.ttl : (ttl ?? undefined);
+  const moved = (how.touches || ttl !== undefined) && {
+    touchedAt: now,
+    expiresAt: deadline(now, { ...record, ttl: newTtl }, storage.settings),
+  };
+  const expected = { userId: record.userId ?? null };
+  const change: SessionChange = {
+    set: values?.set,
+    remove: values?.remove,
+    ...moved,
+    ttl,
+    expected:
+      moved && !how.insists ? { ...expected, proof: record.proof, ttl: record.ttl ?? null } : expected,
+    lease: how.lease,
+  };
+  return after(storage.update(state.handle!, change), (result): Awaitable<Written> => {
+    if (result === 'ok') {
+      if (values) state.values.saved(values);
+      if (!moved) return 'values';
+      state.record = { ...record, ...moved, ttl: newTtl };
+      if (state.ttl === ttl) state.ttl = undefined;
+      return 'touch';
+    }
+    if (result === 'lost') return loseLock(state);
+    if (result === 'gone' || !moved || how.insists) return lose(state);
+    // Another request used the session, and moved its deadline, already; the timeout still is this one's to set.
+    if (ttl === undefined) return values && apply(state, values, { ...how, touches: false });
+    return after(look(state), (found) => found && apply(state, values, { ...how, insists: true }));
+  });
+}
+
+/** A use that cannot be written is no reason to fail a request that changed nothing. */
+async function touch(state: SessionState): Promise<Written> {
+  try {
+    return await during(state, apply(state, undefined, { touches: true, lease: undefined }));
+  } catch (error) {
+    if (!(error instanceof SessionStorageError)) throw error;
+    state.storage.events.emit('failed', state.handle, state.record?.userId);
+  }
+}
+
+/** What is stored now; undefined, and this holder is outside, if the session ended or went to another user (S56). */
+export function look(state: SessionState): Awaitable<SessionRecord | undefined> {
+  return after(state.storage.read(state.handle!), (record) => {
+    if (!record || record.userId !== state.record?.userId) return lose(state);
+    return (state.record = record);
+  });
+}
+
+function lose(state: SessionState): undefined {
+  state.outside = true;
+  state.storage.events.emit('gone', state.handle, state.record?.userId);
+}
+
+/** What a locked route wrote after it had lost its lock must not land later either. */
+export function loseLock(state: SessionState): never {
+  const { handle, record, storage } = state;
+  if (state.lease !== undefined) state.lease = 'lost';
+  storage.events.emit('conflict', handle, record?.userId);
+  throw new SessionLockError(
+    `Session ${handle}: its lock was lost, held for longer than lock.hold (${storage.settings.lock.hold} ms); nothing was saved.`,
+  );
+}
+
+export function refuseOutside({ outside, handle }: SessionState): void {
+  if (outside) throw new SessionGoneError(handle);
+}
+
+/** @param what "login() must be called" */
+export function refuseSent({ exchange }: SessionState, what: string): void {
+  if (!exchange?.headersSent) return;
+  throw new SessionError(`${what} before the headers go out: the client could not be told its new id.`);
+}
+
+/** Runs what a caller asked for, and remembers what was refused: the caller answers for it. */
+export async function asked<T>(state: SessionState, work: () => Promise<T>): Promise<T> {
+  try {
+    const result = await work();
+    state.refused = undefined;
+    return result;
+  } catch (error) {
+    state.refused = { error: error as Error, change: quietly(() => collect(state)) };
+    throw error;
+  }
+}
+
+/** What changed, unless it is what was refused. */
+function newChange(state: SessionState): ValueChange | undefined {
+  const { refused, values } = state;
+  if (!values.mayDiffer) return undefined;
+  if (!refused) return collect(state);
+  try {
+    const change = collect(state);
+    return JSON.stringify(change) === JSON.stringify(refused.change) ? undefined : change;
+  } catch (error) {
+    if ((error as Error).message !== refused.error.message) throw error;
+  }
+}
+
+export function collect(state: SessionState): ValueChange | undefined {
+  return state.values.collect(state.exchange?.counts ?? false);
+}
+
+function quietly<T>(work: () => T): T | undefined {
+  try {
+    return work();
+  } catch {
+    return undefined; // The same error, which the caller has.
+  }
+}
+
+/**
+ * Over the limit only a change that makes the data smaller passes (S55).
+ *
+ * @throws {SessionTooLargeError}
+ */
+export function checkSize({ handle, values, record, storage }: SessionState, change?: ValueChange): void {
+  if (!change && record) return;
+  const { maxBytes } = storage.settings;
+  const bytes = values.bytesWith(change ?? { set: {}, remove: [] }, maxBytes);
+  if (bytes <= maxBytes || (record && bytes < values.bytes())) return;
+  throw new SessionTooLargeError(handle, bytes, maxBytes);
+}
+
+/** Waits until nothing of this holder is being written. To be called only if something is: it takes a turn. */
+export async function idle(state: SessionState): Promise<void> {
+  while (state.writing) await state.writing;
+}
+
+/** Makes the next write of this holder wait for this one. */
+export function during<T>(state: SessionState, work: Awaitable<T>): Awaitable<T> {
+  if (!isThenable(work)) return work;
+  const done = () => {
+    if (state.writing === writing) state.writing = undefined;
+  };
+  const writing: PromiseLike<void> = work.then(done, done);
+  state.writing = writing;
+  return work;
+}

@@ -1,0 +1,200 @@
+import { setImmediate } from 'node:timers/promises';
+import { after, type Awaitable } from '../awaitable.js';
+import { SessionGoneError } from '../errors.http.js';
+import {
+  checkedOptions,
+  type Duration,
+  duration,
+  isOptions,
+  kindOf,
+  milliseconds,
+  type OptionRules,
+} from '../rules.js';
+import type { SessionRecord } from '../storage/record.js';
+import type { SessionStorage } from '../storage/session-storage.js';
+import { CheckedStorage } from './checked-storage.js';
+import type { SessionEvents } from './events.js';
+import { isHandle, isOwnId, parseId, proves } from './id.js';
+import { checkUser, userRule } from './users.js';
+import { during, idle, insertNow } from './save.js';
+import type { SessionSettings } from './settings.js';
+import { SessionState } from './state.js';
+import { type Tap, Turns } from './turns.js';
+import { SessionValues } from './values.js';
+
+/** Records of a user that are dealt with before the event loop has its turn. */
+const PAGE = 50;
+
+/** What a session can be created with. */
+export interface CreateSession<T = object> {
+  /** An id of one's own: 22 to 256 characters of `A–Z a–z 0–9 . _ ~ -`. It must be impossible to guess. */
+  id?: string | undefined;
+  data?: Partial<T> | undefined;
+  /** Starts the session as this user's, logged in now. */
+  userId?: string | undefined;
+  /** The session's own idle timeout, in seconds or as `'30d'`. */
+  ttl?: Duration | undefined;
+}
+
+const CREATE: OptionRules<CreateSession> = {
+  id: {
+    takes: '22 to 256 characters of A–Z a–z 0–9 . _ ~ -',
+    accepts: isOwnId,
+    // It is a secret.
+    shows: (id) => (typeof id === 'string' ? `${id.length} characters` : kindOf(id)),
+  },
+  data: { takes: 'an object of keys and values', accepts: isOptions },
+  userId: userRule,
+  ttl: duration,
+};
+
+/** The sessions of one module: begun, found, created, ended, and those of a user. */
+export class Sessions {
+  readonly storage: CheckedStorage;
+  readonly turns: Turns;
+
+  constructor(
+    storage: SessionStorage,
+    readonly settings: SessionSettings,
+    readonly events: SessionEvents,
+  ) {
+    this.storage = new CheckedStorage(storage, settings, events);
+    this.turns = new Turns(this.storage);
+  }
+
+  /** A new visitor's session: nothing is stored until something is written. */
+  begin(): SessionState {
+    return SessionState.begin(this.storage);
+  }
+
+  /** The session of an id; undefined if the id is malformed, unknown or forged, or the session has ended. */
+  find(id: string): Awaitable<SessionState | undefined> {
+    const parts = parseId(id);
+    if (!parts) {
+      this.events.emit('rejected');
+      return undefined;
+    }
+    return after(this.storage.read(parts.handle), (record) => {
+      if (!record || !proves(parts.secret, record.proof)) {
+        this.events.emit('rejected', record?.handle);
+        return undefined;
+      }
+      const state = this.stateOf(record);
+      state.id = id;
+      state.proof = record.proof;
+      return state;
+    });
+  }
+
+  /**
+   * Stores a new session at once.
+   *
+   * @throws {SessionExistsError} if an id of one's own is taken; what is stored there stays as it was
+   */
+  async create(options: CreateSession): Promise<SessionState> {
+    const { id, data, userId, ttl } = checkedOptions('create', options, CREATE);
+    const state = this.begin();
+    if (id !== undefined) {
+      const { handle, secret } = parseId(id)!;
+      state.identify(handle, secret, id);
+    }
+    if (data !== undefined) state.values.assign(data, 'create: data');
+    if (ttl !== undefined) state.ttl = milliseconds(ttl);
+    const change = state.values.collect(false);
+    await insertNow(state, change, userId, id === undefined ? undefined : 1);
+    return state;
+  }
+
+  /** Ends the session, and whatever else is live that the same request brought; goes on as a new visitor's. */
+  async end(state: SessionState): Promise<void> {
+    if (state.writing) await idle(state);
+    const { record, outside, handle } = state;
+    if (record && !outside) {
+      const expected = { userId: record.userId ?? null };
+      const destroyed = await during(state, this.storage.destroy(handle!, expected, record.userId));
+      if (destroyed) state.hasEnded = true;
+    }
+    for (const rival of state.rivals) if (await this.destroy(rival)) state.hasEnded = true;
+    state.rivals = [];
+    state.restart();
+  }
+
+  /** Ends the session that a state was found for, if its id still opens it. */
+  destroy({ handle, proof, record }: SessionState): Awaitable<boolean> {
+    return this.storage.destroy(handle!, { proof }, record?.userId);
+  }
+
+  /** {@link Turns.tap} for the session of an id. */
+  tapById<R>(id: string, fn: Tap<R>): Promise<R> {
+    const parts = parseId(id);
+    if (!parts) return Promise.reject(new SessionGoneError(undefined));
+    return this.turns.tapFound(parts.handle, () => this.find(id), fn);
+  }
+
+  /** The live sessions of a user, the last used first. */
+  async byUser(userId: string, where: string): Promise<SessionRecord[]> {
+    checkUser(userId, where);
+    const records = await this.storage.byUser(userId);
+    return records.sort((a, b) => b.touchedAt - a.touchedAt);
+  }
+
+  /**
+   * Ends the sessions of a user, unless another has logged in on one of them meanwhile.
+   *
+   * @param except handle of the one that stays
+   * @returns how many were ended
+   */
+  async destroyByUser(userId: string, except: string | undefined): Promise<number> {
+    let destroyed = 0;
+    const ending = (await this.byUser(userId, 'destroyByUser')).filter(({ handle }) => handle !== except);
+    for (let i = 0; i < ending.length; i += PAGE) {
+      if (i > 0) await setImmediate();
+      const page = ending.slice(i, i + PAGE);
+      const done = await Promise.all(
+        page.map(({ handle }) => this.storage.destroy(handle, { userId }, userId)),
+      );
+      destroyed += done.filter(Boolean).length;
+    }
+    return destroyed;
+  }
+
+  /** What `show` makes of each of many records, with turns of the event loop in between. */
+  async inPages<R>(records: readonly SessionRecord[], show: (record: SessionRecord) => R): Promise<R[]> {
+    const shown: R[] = [];
+    for (const [i, record] of records.entries()) {
+      if (i > 0 && i % PAGE === 0) await setImmediate();
+      shown.push(show(record));
+    }
+    return shown;
+  }
+
+  /** Ends the session of a handle; false, and not an error, if there is none. */
+  async revoke(handle: string): Promise<boolean> {
+    if (!isHandle(handle)) return false;
+    const record = await this.storage.read(handle);
+    // A damaged one reads as absent, and goes too.
+    return this.storage.destroy(handle, undefined, record?.userId);
+  }
+
+  /** Removes all expired sessions, a batch at a time, and says how many. */
+  async purgeExpired(batch: number, stop?: AbortSignal): Promise<number> {
+    for (let total = 0; ; await setImmediate()) {
+      const purged = await this.storage.purgeExpired(batch);
+      total += purged;
+      if (purged < batch || stop?.aborted) return total;
+    }
+  }
+
+  valuesOf(record: SessionRecord): SessionValues {
+    return new SessionValues(this.settings.codec, record.data, () =>
+      this.events.emit('corrupt', record.handle, record.userId),
+    );
+  }
+
+  private stateOf(record: SessionRecord): SessionState {
+    const state = new SessionState(this.storage, this.valuesOf(record), undefined);
+    state.record = record;
+    state.handle = record.handle;
+    return state;
+  }
+}

@@ -1,0 +1,28 @@
+/**
+ * How one value is written into a storage and read back. A value that was not changed must be written as the same
+ * text again: that is how a change in place is found. To encrypt, derive the IV from the value (AES-SIV) rather than
+ * from chance, or every object that is read counts as changed, and is written.
+ */
+export interface SessionCodec {
+  encode(value: unknown): string;
+  decode(text: string): unknown;
+}
+
+/** What the core is told, once options are checked: defaults filled in, times in milliseconds. */
+export interface SessionSettings {
+  /** Idle timeout. */
+  readonly ttl: number;
+  /** `Infinity`: no absolute timeout. */
+  readonly absoluteTtl: number;
+  /** A session used again sooner than this is not written for the touch alone. Shorter than `ttl`; 0: it always is. */
+  readonly touchAfter: number;
+  /** What a new session starts with. */
+  readonly initial: (() => object) | undefined;
+  readonly codec: SessionCodec;
+  /** Largest encoded size of one session's data, in bytes. */
+  readonly maxBytes: number;
+  /** Makes the secret part of an id. What it gives is not checked yet. */
+  readonly generateId: () => string;
+  /** How long the exclusive hold on a session is waited for, and kept at most; a timer can wait for either. */
+  readonly lock: { readonly wait: number; readonly hold: number };
+}

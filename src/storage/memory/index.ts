@@ -1,0 +1,2 @@
+export { MemoryStorage } from './storage.js';
+export type { MemoryStorageOptions } from './options.js';
