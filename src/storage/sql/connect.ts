@@ -1,14 +1,24 @@
 import { SessionOptionsError } from '../../errors.js';
-import { isObject } from '../../rules.js';
+import { checkedOptions, isOptions, kindOf, type OptionRules } from '../../rules.js';
 import type { SqlDatabase } from './database.js';
 import { BUSY_TIMEOUT, type SqliteDatabase } from './drivers/sqlite-database.js';
-import type { SqlStorageOptions } from './options.js';
+import { SQL_OPTIONS, type SqlStorageOptions } from './options.js';
 
 /** What `SqlStorage.connect(url, options)` takes besides the storage's own options. */
 export interface SqlConnectOptions extends SqlStorageOptions {
   /** Options for the driver's pool, for what the URL cannot say: `{ max: 20, ssl: { ca } }`. Not for SQLite. */
   readonly pool?: Readonly<Record<string, unknown>> | undefined;
 }
+
+const OPTIONS: OptionRules<SqlConnectOptions> = {
+  ...SQL_OPTIONS,
+  // It may hold a password.
+  pool: { takes: 'an object of options for the driver', accepts: isOptions, shows: kindOf },
+};
+
+/** @throws {SessionOptionsError} one error that names every option that is unknown or wrong */
+export const connectOptions = (options: SqlConnectOptions): SqlConnectOptions =>
+  checkedOptions('SqlStorage.connect', options, OPTIONS);
 
 /** A database that was opened here. */
 export interface OwnDatabase {
@@ -20,10 +30,7 @@ export interface OwnDatabase {
 const CONNECT_TIMEOUT = 5_000;
 
 /** @throws {SessionOptionsError} when the URL is of no database, or its driver is not installed */
-export async function connectDatabase(url: unknown, pool: unknown): Promise<OwnDatabase> {
-  if (pool !== undefined && !isObject(pool)) {
-    throw new SessionOptionsError('SqlStorage.connect: pool must be an object of options for the driver.');
-  }
+export async function connectDatabase(url: unknown, pool: object | undefined): Promise<OwnDatabase> {
   if (typeof url === 'string') {
     if (/^postgres(?:ql)?:\/\/./.test(url) && URL.canParse(url)) return connectPostgres(url, pool);
     if (/^(?:mysql|mariadb):\/\/./.test(url) && URL.canParse(url)) return connectMysql(url, pool);
@@ -34,13 +41,13 @@ export async function connectDatabase(url: unknown, pool: unknown): Promise<OwnD
   throw new SessionOptionsError(
     'SqlStorage.connect takes a URL such as "postgres://user:password@host/db", "mysql://…", "mariadb://…", ' +
       '"sqlite:relative.db" or "sqlite:/absolute.db"; got ' +
-      (typeof url === 'string' ? 'a text that is none.' : `a ${typeof url}.`),
+      (typeof url === 'string' ? 'a text that is none.' : `${kindOf(url)}.`),
   );
 }
 
 async function connectPostgres(url: string, options: object | undefined): Promise<OwnDatabase> {
-  const { default: pg } = await load(() => import('pg'), 'pg');
-  const pool = new pg.Pool({
+  const { Pool } = await load(() => import('pg'), 'pg');
+  const pool = new Pool({
     connectionString: url,
     application_name: 'nest-sessions',
     connectionTimeoutMillis: CONNECT_TIMEOUT,

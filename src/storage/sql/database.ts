@@ -1,5 +1,5 @@
-import { inspect } from 'node:util';
 import { SessionOptionsError } from '../../errors.js';
+import { kindOf } from '../../rules.js';
 import { isKysely, type KyselyInstance, KyselyPort } from './drivers/kysely.js';
 import {
   callbackPool,
@@ -31,6 +31,6 @@ export function portOf(database: SqlDatabase, prepare: boolean): SqlPort {
   throw new SessionOptionsError(
     'SqlStorage takes a Pool of pg, a pool of mysql2 (either flavour), a database of better-sqlite3, libsql or ' +
       'node:sqlite, a Kysely instance or a TypeORM DataSource; got ' +
-      `${typeof database === 'string' ? 'a string: for a URL, use SqlStorage.connect(url)' : inspect(database, { depth: -1 })}.`,
+      `${typeof database === 'string' ? 'a string: for a URL, use SqlStorage.connect(url)' : kindOf(database)}.`,
   );
 }

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LockNotFreeError } from '../../errors.js';
-import { LocalLocks } from '../local-locks.js';
-import type { LockOptions, SessionLease } from '../session-storage.js';
+import { LocalLocks, timerFor } from '../local-locks.js';
+import type { LockOptions, SessionLease } from '../lease.js';
 import type { Attempts } from './attempts.js';
 import type { Statements } from './statements.js';
 
@@ -56,7 +56,7 @@ export class SqlLeases {
       ended = true;
       leave();
     };
-    const timer = setTimeout(end, hold);
+    const timer = setTimeout(end, timerFor(hold));
     timer.unref();
     const release = async () => {
       if (ended) return;

@@ -1,11 +1,13 @@
-import { inspect } from 'node:util';
-import { SessionOptionsError } from '../../errors.js';
-
 /** Short enough that the names of indexes and of the lease table fit into 63 bytes, PostgreSQL's limit. */
 const NAME = /^[A-Za-z_][A-Za-z0-9_]{0,47}$/;
 const REFERENCE = /^(?:([A-Za-z_]\w{0,62})\.)?([A-Za-z_]\w{0,62})\s*\(\s*([A-Za-z_]\w{0,62})\s*\)$/;
 
 export const NAME_RULE = '1 to 48 letters, digits and _, the first one no digit';
+
+export const REFERENCE_RULE = "a table and its column, such as 'users(id)'";
+
+export const isReference = (value: unknown): value is string =>
+  typeof value === 'string' && REFERENCE.test(value);
 
 export const isName = (value: unknown): value is string => typeof value === 'string' && NAME.test(value);
 
@@ -15,7 +17,7 @@ export interface Names {
   readonly leases: string;
   /** Quotes a name that belongs to the table, such as an index of it. */
   of(suffix: string): string;
-  /** A table that the user column refers to, and its column. */
+  /** A table that the user column refers to, and its column; of a text that {@link isReference}. */
   reference(text: string): string;
 }
 
@@ -30,14 +32,8 @@ export function namesOf(table: string, schema: string | undefined, quote: '"' | 
     leases: prefix + quoted(`${table}_leases`),
     of: (suffix) => quoted(`${table}_${suffix}`),
     reference(text) {
-      const [, of, users, column] = REFERENCE.exec(text) ?? wrongReference(text);
+      const [, of, users, column] = REFERENCE.exec(text)!;
       return `${of === undefined ? prefix : `${quoted(of)}.`}${quoted(users)} (${quoted(column)})`;
     },
   };
-}
-
-function wrongReference(text: unknown): never {
-  throw new SessionOptionsError(
-    `SqlStorage.ddl: references must be a table and its column, such as 'users(id)'; got ${inspect(text)}.`,
-  );
 }

@@ -1,7 +1,6 @@
-import { inspect } from 'node:util';
 import { SessionOptionsError } from '../../errors.js';
-import { checkStorageOptions, type StorageOptionRules } from '../storage-options.js';
-import { isName, NAME_RULE } from './names.js';
+import { checkedOptions, flag, functionThat, oneOf, type OptionRules, show } from '../../rules.js';
+import { isName, isReference, NAME_RULE, REFERENCE_RULE } from './names.js';
 
 /** What the column of the users is: text, or the type of the application's own users. */
 export type UserIdType = 'text' | 'uuid' | 'bigint';
@@ -42,39 +41,36 @@ export interface SqlDdlOptions {
   readonly references?: string | undefined;
 }
 
-const NAME = { takes: NAME_RULE, accepts: isName };
-const USER_ID = {
-  takes: "'text', 'uuid' or 'bigint'",
-  accepts: (value: unknown) => value === 'text' || value === 'uuid' || value === 'bigint',
-};
-const FLAG = { takes: 'true or false', accepts: (value: unknown) => typeof value === 'boolean' };
+const name = { takes: NAME_RULE, accepts: isName };
+const userIdType = oneOf('text', 'uuid', 'bigint');
 
-const OPTIONS: StorageOptionRules<SqlStorageOptions> = {
-  table: NAME,
-  schema: NAME,
-  createTable: FLAG,
+export const SQL_OPTIONS: OptionRules<SqlStorageOptions> = {
+  table: name,
+  schema: name,
+  createTable: flag,
   commandTimeout: {
     takes: 'a number of milliseconds from 1 to 600,000',
     accepts: (value) => typeof value === 'number' && value >= 1 && value <= 600_000,
   },
-  prepare: FLAG,
-  userId: USER_ID,
-  now: { takes: 'a function that returns milliseconds', accepts: (value) => typeof value === 'function' },
+  prepare: flag,
+  userId: userIdType,
+  now: functionThat('returns milliseconds'),
 };
 
-const DDL_OPTIONS: StorageOptionRules<SqlDdlOptions> = {
-  table: NAME,
-  schema: NAME,
-  userId: USER_ID,
-  references: {
-    takes: "a table and its column, such as 'users(id)'",
-    accepts: (value) => typeof value === 'string',
-  },
+const DDL_OPTIONS: OptionRules<SqlDdlOptions> = {
+  table: name,
+  schema: name,
+  userId: userIdType,
+  references: { takes: REFERENCE_RULE, accepts: isReference },
 };
 
-/** @throws {SessionOptionsError} when one is unknown or wrong */
-export function resolveOptions(options: SqlStorageOptions) {
-  checkStorageOptions('SqlStorage', options, OPTIONS);
+/**
+ * Checks options and fills in the defaults.
+ *
+ * @throws {SessionOptionsError} one error that names every option that is unknown or wrong
+ */
+export function sqlOptions(options: SqlStorageOptions) {
+  const given = checkedOptions('SqlStorage', options, SQL_OPTIONS);
   const {
     table = 'sessions',
     schema,
@@ -83,14 +79,14 @@ export function resolveOptions(options: SqlStorageOptions) {
     prepare = true,
     userId = 'text',
     now = () => Date.now(),
-  } = options;
+  } = given;
   return { table, schema, createTable, commandTimeout, prepare, userId, now };
 }
 
-/** @throws {SessionOptionsError} when one is unknown or wrong */
-export function resolveDdlOptions(options: SqlDdlOptions) {
-  checkStorageOptions('SqlStorage.ddl', options, DDL_OPTIONS);
-  const { table = 'sessions', schema, userId = 'text', references } = options;
+/** @throws {SessionOptionsError} one error that names every option that is unknown or wrong */
+export function ddlOptions(options: SqlDdlOptions) {
+  const given = checkedOptions('SqlStorage.ddl', options, DDL_OPTIONS);
+  const { table = 'sessions', schema, userId = 'text', references } = given;
   return { table, schema, userId, references };
 }
 
@@ -98,9 +94,9 @@ const DIALECTS = ['postgres', 'mysql', 'mariadb', 'sqlite'] as const;
 export type SqlDatabaseName = (typeof DIALECTS)[number];
 
 /** @throws {SessionOptionsError} when it is the name of none */
-export function checkDatabaseName(name: unknown): asserts name is SqlDatabaseName {
-  if ((DIALECTS as readonly unknown[]).includes(name)) return;
+export function checkDatabaseName(database: unknown): asserts database is SqlDatabaseName {
+  if ((DIALECTS as readonly unknown[]).includes(database)) return;
   throw new SessionOptionsError(
-    `SqlStorage.ddl takes 'postgres', 'mysql', 'mariadb' or 'sqlite'; got ${inspect(name)}.`,
+    `SqlStorage.ddl takes 'postgres', 'mysql', 'mariadb' or 'sqlite'; got ${show(database)}.`,
   );
 }

@@ -11,7 +11,7 @@ import {
 } from '../session-storage.js';
 import { Attempts } from './attempts.js';
 import { changesNothing, isAsExpected } from './changes.js';
-import { connectDatabase, type SqlConnectOptions } from './connect.js';
+import { connectDatabase, connectOptions, type SqlConnectOptions } from './connect.js';
 import { portOf, type SqlDatabase } from './database.js';
 import type { Dialect, SqlError } from './dialects/dialect.js';
 import { dialectOf } from './dialects/index.js';
@@ -19,11 +19,11 @@ import { encodeText } from './encoding.js';
 import { SqlLeases } from './leases.js';
 import {
   checkDatabaseName,
-  resolveDdlOptions,
-  resolveOptions,
+  ddlOptions,
   type SqlDatabaseName,
   type SqlDdlOptions,
   type SqlStorageOptions,
+  sqlOptions,
 } from './options.js';
 import type { Row, Value } from './port.js';
 import { Purge } from './purge.js';
@@ -71,7 +71,7 @@ export class SqlStorage extends SessionStorage {
    */
   constructor(database: SqlDatabase, options: SqlStorageOptions = {}) {
     super();
-    const { table, schema, createTable, commandTimeout, prepare, userId, now } = resolveOptions(options);
+    const { table, schema, createTable, commandTimeout, prepare, userId, now } = sqlOptions(options);
     const port = portOf(database, prepare);
     this.dialect = dialectOf(port.dialect, table, schema, userId);
     this.statements = this.dialect.statements;
@@ -97,8 +97,7 @@ export class SqlStorage extends SessionStorage {
    * })
    */
   static async connect(url: string, options: SqlConnectOptions = {}): Promise<SqlStorage> {
-    const { pool, ...rest } = options;
-    resolveOptions(rest);
+    const { pool, ...rest } = connectOptions(options);
     const { database, close } = await connectDatabase(url, pool);
     closers.set(database, close);
     return new SqlStorage(database, rest);
@@ -115,7 +114,7 @@ export class SqlStorage extends SessionStorage {
    */
   static ddl(database: SqlDatabaseName, options: SqlDdlOptions = {}): string {
     checkDatabaseName(database);
-    const { table, schema, userId, references } = resolveDdlOptions(options);
+    const { table, schema, userId, references } = ddlOptions(options);
     const name = database === 'mariadb' ? 'mysql' : database;
     const statements = dialectOf(name, table, schema, userId).ddl({ references, version: database });
     return statements.join(';\n') + ';\n';

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { Kysely, MssqlDialect, PostgresDialect } from 'kysely';
 import knex from 'knex';
 import mysql from 'mysql2';
-import pg from 'pg';
+import { Client, Pool } from 'pg';
 import { DataSource } from 'typeorm';
 import { SessionOptionsError } from '../../../src/errors.js';
 import { SqlStorage, type SqlStorageOptions } from '../../../src/storage/sql/index.js';
@@ -30,7 +30,7 @@ describe('a database', () => {
       'postgres://localhost/app',
       {},
       () => undefined,
-      new pg.Client(),
+      new Client(),
       knex({ client: 'pg' }),
       { query: () => undefined },
       new Map(),
@@ -62,7 +62,7 @@ describe('a database', () => {
   });
 
   it('is neither opened nor asked by making the storage', () => {
-    const pool = new pg.Pool({ connectionString: 'postgres://127.0.0.1:1/x' });
+    const pool = new Pool({ connectionString: 'postgres://127.0.0.1:1/x' });
     const connect = jest.spyOn(pool, 'connect');
     expect(new SqlStorage(pool)).toBeInstanceOf(SqlStorage);
     expect(connect).not.toHaveBeenCalled();
@@ -70,15 +70,15 @@ describe('a database', () => {
 });
 
 describe('options', () => {
-  const pool = new pg.Pool();
+  const pool = new Pool();
 
   it.each([
-    [{ tabel: 'x' }, 'there is no option tabel'],
+    [{ tabel: 'x' }, 'tabel is not an option'],
     [{ createTable: 'yes' }, 'createTable must be true or false'],
     [{ commandTimeout: 0 }, 'commandTimeout must be a number of milliseconds'],
     [{ commandTimeout: '1s' }, 'commandTimeout must be a number of milliseconds'],
     [{ prepare: 1 }, 'prepare must be true or false'],
-    [{ userId: 'int' }, "userId must be 'text', 'uuid' or 'bigint'"],
+    [{ userId: 'int' }, 'userId must be "text" or "uuid" or "bigint"'],
     [{ now: 5 }, 'now must be a function'],
   ])('%j are refused by name', (options, problem) => {
     expect(refusal(() => new SqlStorage(pool, options as unknown as SqlStorageOptions))).toContain(problem);
@@ -142,7 +142,7 @@ describe('SqlStorage.connect', () => {
       'pool must be an object',
     );
     await expect(SqlStorage.connect('postgres://h/d', { tabel: 'x' } as never)).rejects.toThrow(
-      'no option tabel',
+      'tabel is not an option',
     );
   });
 
@@ -203,7 +203,7 @@ describeWithDatabase('PostgreSQL', 'Kysely', (place) => {
   it('is used without the plugins of the application', async () => {
     const { CamelCasePlugin, ParseJSONResultsPlugin } = await import('kysely');
     const table = newTable();
-    const pool = new pg.Pool({ connectionString: place().url });
+    const pool = new Pool({ connectionString: place().url });
     const database = new Kysely<any>({
       dialect: new PostgresDialect({ pool }),
       plugins: [new CamelCasePlugin(), new ParseJSONResultsPlugin()],
@@ -220,7 +220,7 @@ describeWithDatabase('PostgreSQL', 'Kysely', (place) => {
 
   it('gives a call up in time as well', async () => {
     const table = newTable();
-    const pool = new pg.Pool({ connectionString: place().url, max: 1 });
+    const pool = new Pool({ connectionString: place().url, max: 1 });
     const database = new Kysely<any>({ dialect: new PostgresDialect({ pool }) });
     const storage = new SqlStorage(database, { table, commandTimeout: 200 });
     await storage.open();

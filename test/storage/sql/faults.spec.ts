@@ -2,7 +2,7 @@ import { types } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import mysql from 'mysql2';
 import mysqlPromise from 'mysql2/promise';
-import pg from 'pg';
+import { Client, Pool } from 'pg';
 import { type SqlDatabase, SqlStorage } from '../../../src/storage/sql/index.js';
 import { dropTable, newTable } from './support/databases.js';
 import { Proxy } from './support/proxy.js';
@@ -41,17 +41,17 @@ const products: readonly Product[] = [
     binaries: ['postgres', 'initdb'],
     start: () => PostgresServer.start(['deadlock_timeout=200ms']),
     pool(url, size) {
-      const pool = new pg.Pool({ connectionString: url, max: size });
+      const pool = new Pool({ connectionString: url, max: size });
       pool.on('error', () => undefined);
       return { database: pool, end: () => pool.end() };
     },
     async connect(url) {
-      const client = new pg.Client(url);
+      const client = new Client(url);
       client.on('error', () => undefined);
       await client.connect();
       return { query: async (sql) => (await client.query(sql)).rows, end: () => client.end() };
     },
-    connection: (database: pg.Pool) => database.connect(),
+    connection: (database: Pool) => database.connect(),
     begin: 'BEGIN',
     waiting: async ({ query }) =>
       (await query(`SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'`)).length,

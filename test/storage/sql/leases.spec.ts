@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it, jest } from '@jest/globals';
-import pg from 'pg';
-import mysql from 'mysql2/promise';
+import { Client } from 'pg';
+import { createConnection } from 'mysql2/promise';
 import { SqlStorage } from '../../../src/storage/sql/index.js';
 import {
   describeEachDriver,
@@ -48,18 +48,18 @@ describeEachDriver((kind, place) => {
 
   it('lets a process that waits have its turn, though another one always has somebody in line', async () => {
     const handle = newHandle();
-    let on = true;
-    const busy = async () => {
-      while (on) {
+    const busy = { on: true };
+    const work = async () => {
+      while (busy.on) {
         const lease = await nodes[0].lock(handle, { wait, hold: 5_000 });
         await sleep(1);
         await lease.release();
       }
     };
-    const busyOnes = times(4, busy);
+    const busyOnes = times(4, work);
     for (let turn = 0; turn < 5; turn++)
       await (await nodes[1].lock(handle, { wait: 5_000, hold: 5_000 })).release();
-    on = false;
+    busy.on = false;
     await Promise.all(busyOnes);
   });
 
@@ -85,7 +85,7 @@ interface RowLock {
 
 const rowLocks: Record<string, (url: string, table: string, handle: string) => Promise<RowLock>> = {
   async PostgreSQL(url, table, handle) {
-    const client = new pg.Client(url);
+    const client = new Client(url);
     await client.connect();
     await client.query('BEGIN');
     await client.query(`SELECT 1 FROM ${table} WHERE handle = '${handle}' FOR UPDATE`);
@@ -97,7 +97,7 @@ const rowLocks: Record<string, (url: string, table: string, handle: string) => P
     };
   },
   async MariaDB(url, table, handle) {
-    const connection = await mysql.createConnection(url);
+    const connection = await createConnection(url);
     await connection.query('START TRANSACTION');
     await connection.query(`SELECT 1 FROM ${table} WHERE handle = '${handle}' FOR UPDATE`);
     return {

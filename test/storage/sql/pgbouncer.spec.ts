@@ -4,7 +4,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import pg from 'pg';
+import { Client, Pool } from 'pg';
 import { SqlStorage } from '../../../src/storage/sql/index.js';
 import { newTable } from './support/databases.js';
 import { newRecord, times } from './support/records.js';
@@ -20,7 +20,7 @@ describeIt(
     const directory = mkdtempSync(join(tmpdir(), 'nest-sessions-bouncer-'));
     let server: PostgresServer;
     let bouncer: ChildProcess;
-    let pool: pg.Pool;
+    let pool: Pool;
 
     beforeAll(async () => {
       server = await PostgresServer.start();
@@ -45,7 +45,7 @@ describeIt(
       );
       bouncer = spawn('pgbouncer', [config], { stdio: 'ignore', ...account });
       await until(() => listens(port), 'PgBouncer listens');
-      pool = new pg.Pool({ connectionString: `postgres://postgres@127.0.0.1:${port}/postgres`, max: 10 });
+      pool = new Pool({ connectionString: `postgres://postgres@127.0.0.1:${port}/postgres`, max: 10 });
       pool.on('error', () => undefined);
     }, 60_000);
     afterAll(async () => {
@@ -82,7 +82,7 @@ describeIt(
       await storage.open();
       const { handle } = newRecord();
       await storage.create(newRecord({ handle }));
-      const other = new pg.Client(server.url);
+      const other = new Client(server.url);
       other.on('error', () => undefined);
       await other.connect();
       await other.query('BEGIN');

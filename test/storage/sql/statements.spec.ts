@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import mysql from 'mysql2';
-import pg from 'pg';
+import { Client, Pool } from 'pg';
 import { type SqlDatabase, SqlStorage } from '../../../src/storage/sql/index.js';
 import { describeWithDatabase, newTable, plainDrivers, type Product } from './support/databases.js';
 import { HOUR, newProof, newRecord, times } from './support/records.js';
@@ -21,13 +21,13 @@ interface Counted {
 const counted: Record<Product, (url: string) => Promise<Counted>> = {
   async PostgreSQL(url) {
     const sent: string[] = [];
-    class CountingClient extends pg.Client {
+    class CountingClient extends Client {
       override query(...args: any[]): any {
         sent.push(args[0].text ?? args[0]);
         return (super.query as any)(...args);
       }
     }
-    const pool = new pg.Pool({ connectionString: url, max: 1, Client: CountingClient } as object);
+    const pool = new Pool({ connectionString: url, max: 1, Client: CountingClient } as object);
     const query = async (sql: string) => (await pool.query(sql)).rows;
     const prepared = async () =>
       Number((await query('SELECT count(*) AS n FROM pg_prepared_statements'))[0].n);

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import pg from 'pg';
+import { Client, Pool } from 'pg';
 import { type SqlDatabaseName, SqlStorage } from '../../../src/storage/sql/index.js';
 import {
   describeEachDriver,
@@ -299,10 +299,10 @@ describeWithDatabase('PostgreSQL', 'tables in PostgreSQL', (place) => {
     await opened.query(`CREATE SCHEMA "${table}s"`);
     await opened.query(`CREATE ROLE ${role} LOGIN`);
     await opened.query(`GRANT USAGE ON SCHEMA "${table}s" TO ${role}`);
-    const pool = new pg.Pool({ connectionString: place().url, user: role, max: 2 });
+    const pool = new Pool({ connectionString: place().url, user: role, max: 2 });
     const url = new URL(place().url);
     url.username = role;
-    const own = new pg.Pool({ connectionString: url.href });
+    const own = new Pool({ connectionString: url.href });
     const storage = new SqlStorage(own, { table, schema: `${table}s` });
     const message = await storage.open().catch((error: Error) => error.message);
     expect(message).toMatch(/^SqlStorage: the tables are not there, or lack something: permission denied/);
@@ -319,12 +319,12 @@ describeWithDatabase('PostgreSQL', 'tables in PostgreSQL', (place) => {
 
   it('are read right whatever parsers and settings the application has for its own', async () => {
     const text = () => (value: string) => ({ odd: value });
-    class OddClient extends pg.Client {
+    class OddClient extends Client {
       constructor(config: any) {
         super({ ...config, types: { getTypeParser: text } });
       }
     }
-    const pool = new pg.Pool({ connectionString: place().url, Client: OddClient } as object);
+    const pool = new Pool({ connectionString: place().url, Client: OddClient } as object);
     const storage = new SqlStorage(pool, { table });
     await storage.open();
     const record = newRecord({ userId: 'ada', ttl: HOUR, authenticatedAt: 5, client: '"x"' });
@@ -339,7 +339,7 @@ describeWithDatabase('PostgreSQL', 'tables in PostgreSQL', (place) => {
     await opened.query(`ALTER ROLE ${table}_role SET default_transaction_isolation = 'serializable'`);
     const url = new URL(place().url);
     url.username = `${table}_role`;
-    const pool = new pg.Pool({ connectionString: url.href, max: 10 });
+    const pool = new Pool({ connectionString: url.href, max: 10 });
     const storage = new SqlStorage(pool, { table, commandTimeout: 20_000 });
     await storage.open();
     const { handle } = newRecord();

@@ -1,6 +1,6 @@
-import { inspect } from 'node:util';
 import type { Awaitable } from '../../../awaitable.js';
 import { SessionOptionsError } from '../../../errors.js';
+import { show } from '../../../rules.js';
 import type { DialectName, Result, Run, SqlPort, Statement, Value } from '../port.js';
 
 /** A `DataSource` of TypeORM. */
@@ -37,7 +37,7 @@ export class TypeormPort implements SqlPort {
     if (dialect === undefined) {
       throw new SessionOptionsError(
         'SqlStorage takes a DataSource of type postgres, mysql, mariadb or better-sqlite3; ' +
-          `got one of type ${inspect(dataSource.options.type)}.`,
+          `got one of type ${show(dataSource.options.type)}.`,
       );
     }
     this.dialect = dialect;

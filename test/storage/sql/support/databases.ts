@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, it } from '@jest/globals';
 import { Kysely, MysqlDialect, PostgresDialect, SqliteDialect } from 'kysely';
 import mysql from 'mysql2';
 import mysqlPromise from 'mysql2/promise';
-import pg from 'pg';
+import { Pool } from 'pg';
 import { DataSource } from 'typeorm';
 import type { SqlDatabase } from '../../../../src/storage/sql/index.js';
 import { hasBinary, listens, MariadbServer, PostgresServer, type SqlServer } from './server.js';
@@ -39,7 +39,7 @@ const require = createRequire(import.meta.url);
 const noop = () => undefined;
 
 function pgPool(url: string, options: object = {}) {
-  const pool = new pg.Pool({ connectionString: url, max: 10, ...options });
+  const pool = new Pool({ connectionString: url, max: 10, ...options });
   pool.on('error', noop);
   return pool;
 }

@@ -63,10 +63,10 @@ const orders = {
   async touch({ handles }) {
     let touches = 0;
     let longest = 0;
-    let on = true;
-    told.set('leave', () => (on = false));
+    const run = { on: true };
+    told.set('leave', () => (run.on = false));
     process.send({ inside: true });
-    for (let i = 0; on; i++) {
+    for (let i = 0; run.on; i++) {
       const started = performance.now();
       const now = Date.now();
       await storage.update(handles[i % handles.length], { touchedAt: now, expiresAt: now + 3_600_000 });

@@ -4,8 +4,8 @@ import { chmodSync, chownSync, mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import mysql from 'mysql2/promise';
-import pg from 'pg';
+import { createConnection } from 'mysql2/promise';
+import { Client } from 'pg';
 
 /** A server of the tests' own, on a port of loopback and in a directory that goes with it. */
 export abstract class SqlServer {
@@ -83,7 +83,7 @@ export class PostgresServer extends SqlServer {
   }
 
   protected async ask(): Promise<void> {
-    const client = new pg.Client(this.url);
+    const client = new Client(this.url);
     client.on('error', () => undefined);
     try {
       await client.connect();
@@ -131,7 +131,7 @@ export class MariadbServer extends SqlServer {
   }
 
   protected async ask(): Promise<void> {
-    await (await mysql.createConnection(this.url)).end();
+    await (await createConnection(this.url)).end();
   }
 
   protected prepare(): void {
