@@ -20,6 +20,15 @@ const ddlName: Record<string, SqlDatabaseName> = {
   SQLite: 'sqlite',
 };
 
+/** Errors of better-sqlite3 are those of the test file that loaded it first: no `Error` for the next one's jest. */
+const fails = (call: () => unknown): Promise<boolean> =>
+  Promise.resolve()
+    .then(call)
+    .then(
+      () => false,
+      () => true,
+    );
+
 const statementsOf = (ddl: string): string[] =>
   ddl
     .split(';\n')
@@ -196,8 +205,8 @@ describeEachDriver((kind, place) => {
         const visitor = newRecord();
         await storage.create(visitor);
         const other = { text: 'eve', uuid: '0e37df36-f698-11e6-8dd4-cb9ced3df977', bigint: '3' }[userId];
-        await expect((async () => storage.create(newRecord({ userId: other })))()).rejects.toThrow();
-        await expect((async () => storage.update(visitor.handle, { userId: other }))()).rejects.toThrow();
+        expect(await fails(() => storage.create(newRecord({ userId: other })))).toBe(true);
+        expect(await fails(() => storage.update(visitor.handle, { userId: other }))).toBe(true);
         await opened.query(`DELETE FROM ${table}_users`);
         expect(await storage.byUser(ada)).toEqual([]);
         expect(await storage.read(visitor.handle)).toEqual(visitor);
