@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ export abstract class SqlServer {
   /** Starts it, or starts it again with what it had. */
   async start(): Promise<void> {
     const [binary, ...args] = this.command;
-    this.process = spawn(binary, args, { stdio: 'ignore', ...account });
+    this.process = spawn(pathOf(binary), args, { stdio: 'ignore', ...account });
     const answers = () =>
       this.ask().then(
         () => true,
@@ -53,7 +53,7 @@ export abstract class SqlServer {
   }
 
   protected asAccount(binary: string, args: readonly string[]): void {
-    execFileSync(binary, args, { stdio: 'pipe', ...account });
+    execFileSync(pathOf(binary), args, { stdio: 'pipe', ...account });
   }
 }
 
@@ -154,7 +154,15 @@ function accountOf(name: string): { readonly uid: number; readonly gid: number }
   return uid > 0 ? { uid, gid } : undefined;
 }
 
-export const hasBinary = (name: string): boolean => spawnSync(name, ['--version']).status === 0;
+export const hasBinary = (name: string): boolean => spawnSync(pathOf(name), ['--version']).status === 0;
+
+/** Debian keeps the servers of PostgreSQL off the PATH. */
+function pathOf(name: string): string {
+  const versions = '/usr/lib/postgresql';
+  if (!existsSync(versions)) return name;
+  const places = readdirSync(versions).map((version) => join(versions, version, 'bin', name));
+  return places.find((place) => existsSync(place)) ?? name;
+}
 
 export async function listens(port: number, host = '127.0.0.1'): Promise<boolean> {
   const socket = connect(port, host);
