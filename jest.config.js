@@ -12,6 +12,7 @@ export default {
   moduleNameMapper: {
     '^nest-sessions$': '<rootDir>/src/index.ts',
     '^nest-sessions/redis$': '<rootDir>/src/storage/redis/index.ts',
+    '^nest-sessions/sql$': '<rootDir>/src/storage/sql/index.ts',
     '^nest-sessions/testing$': '<rootDir>/src/testing/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
     // Mercurius requires a newer one, an ES module, which Node can and jest cannot.

@@ -63,7 +63,7 @@ export class LocalLocks {
 /** Node's timers end at once when they are to take longer than this: 24.8 days. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
-function timerFor(milliseconds: number): number {
+export function timerFor(milliseconds: number): number {
   return Math.min(milliseconds, LONGEST_TIMER);
 }
 

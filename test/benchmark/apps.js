@@ -12,6 +12,7 @@
 import { Controller, Get, Module, Param, Session as NestSession, UseInterceptors } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { REDIS_PREFIX, REDIS_URL } from './redis.js';
+import { sqlVariants } from './sql.js';
 
 const TTL_SECONDS = 3600;
 const SECRET = 'a secret of the benchmark, longer than 32 characters';
@@ -158,6 +159,8 @@ export const variants = {
       const client = await createClient({ url: REDIS_URL }).connect();
       return new RedisStore({ client, prefix: REDIS_PREFIX });
     }),
+
+  ...sqlVariants(withOurs, withExpressSession),
 
   fastify: () => createNest('fastify', moduleOf(stateless)),
   'fastify+interceptor': () =>

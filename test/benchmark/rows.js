@@ -4,6 +4,7 @@ import { Child, cores } from './processes.js';
 import { measureCells } from './http.js';
 import * as redisRows from './redis-rows.js';
 import { REDIS_PREFIX, REDIS_URL } from './redis.js';
+import { sql } from './sql-rows.js';
 import { differences, median, quotients, spread } from './stats.js';
 
 const cellsOf = (variants, routes) =>
@@ -352,8 +353,21 @@ async function large(quick) {
   ];
 }
 
+const report = { added: addedRow, quotient: quotientRow };
+
 /** Groups of rows by name, in the order of the table. */
-export const groups = { fastify, express, plain, redis, heap, million, purge, tap, large };
+export const groups = {
+  fastify,
+  express,
+  plain,
+  redis,
+  sql: (quick) => sql(quick, report),
+  heap,
+  million,
+  purge,
+  tap,
+  large,
+};
 
 function exports(name) {
   try {

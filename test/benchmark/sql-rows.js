@@ -1,0 +1,260 @@
+/** What is measured on PostgreSQL and SQLite. */
+import { rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { NestFactory } from '@nestjs/core';
+import { measureCells } from './http.js';
+import { postgresPool, POSTGRES_URL, SCHEMA, SQLITE_FILE } from './sql.js';
+
+const cellsOf = (variants, routes) =>
+  routes.flatMap((route) => variants.map((variant) => ({ name: `${variant} ${route}`, variant, route })));
+
+const ROUTES = [
+  ['write', 'read and write'],
+  ['read', 'read only'],
+];
+
+/** @param report makes rows: `added(what, results, { bare, ours, peer, route, target })`, `quotient(what, ours, peer, target, show)` */
+export async function sql(quick, report) {
+  return [...(await sqlite(quick, report)), ...(await onPostgres(quick, report))];
+}
+
+async function sqlite(quick, { added }) {
+  forgetFile();
+  const settings = quick
+    ? { generations: 1, rounds: 5, requests: 1500, warmUp: 4000 }
+    : { generations: 3, rounds: 8, requests: 2000, warmUp: 8000 };
+  const [bare, peer, ours] = ['express', 'express+ours', 'express+ours-sqlite'];
+  try {
+    const results = await measureCells(cellsOf([bare, peer, ours], ['write', 'read']), settings);
+    return ROUTES.map(([route, what]) =>
+      added(`SQLite (better-sqlite3) on Express, ${what}, added to bare ÷ memory`, results, {
+        bare,
+        ours,
+        peer,
+        route,
+      }),
+    );
+  } finally {
+    forgetFile();
+  }
+}
+
+function forgetFile() {
+  for (const suffix of ['', '-wal', '-shm']) rmSync(SQLITE_FILE + suffix, { force: true });
+}
+
+async function onPostgres(quick, report) {
+  if (!(await listens(POSTGRES_URL))) {
+    return [{ what: 'PostgreSQL', skipped: `nothing listens at ${new URL(POSTGRES_URL).host}` }];
+  }
+  const pool = await postgresPool();
+  await pool.query(`DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE`);
+  await pool.query(`CREATE SCHEMA ${SCHEMA}`);
+  try {
+    return [
+      ...(await requests(quick, report)),
+      ...(await statements(report)),
+      ...(await sizes(pool, report)),
+      ...(await many(quick, pool, report)),
+      ...(await purging(quick, pool)),
+    ];
+  } finally {
+    await pool.query(`DROP SCHEMA ${SCHEMA} CASCADE`);
+    await pool.end();
+  }
+}
+
+async function requests(quick, { added }) {
+  const settings = quick
+    ? { generations: 1, rounds: 4, requests: 1500, warmUp: 2500 }
+    : { generations: 3, rounds: 8, requests: 2500, warmUp: 6000 };
+  const [bare, ours, peer] = ['express', 'express+ours-pg', 'express+connect-pg-simple'];
+  const results = await measureCells(cellsOf([bare, ours, peer], ['write', 'read']), settings);
+  return ROUTES.map(([route, what]) =>
+    added(`PostgreSQL on Express, ${what}, added to bare ÷ express-session + connect-pg-simple`, results, {
+      bare,
+      ours,
+      peer,
+      route,
+      target: 0.5,
+    }),
+  );
+}
+
+/** Statements that a request sends, counted at the driver, in this process. */
+async function statements({ quotient }) {
+  const { Client } = await import('pg');
+  const { variants } = await import('./apps.js');
+  let sent = 0;
+  const { query } = Client.prototype;
+  Client.prototype.query = function counted(...args) {
+    sent++;
+    return query.apply(this, args);
+  };
+  const perRequest = async (variant) => {
+    const app = await variants[variant]();
+    await app.listen(0, '127.0.0.1');
+    const url = `http://127.0.0.1:${app.getHttpServer().address().port}`;
+    const [cookie] = (await fetch(`${url}/write`)).headers.getSetCookie()[0].split(';');
+    const counts = {};
+    for (const [route] of ROUTES) {
+      sent = 0;
+      for (let i = 0; i < 20; i++) await (await fetch(`${url}/${route}`, { headers: { cookie } })).text();
+      counts[route] = sent / 20;
+    }
+    await app.close();
+    return counts;
+  };
+  try {
+    const ours = await perRequest('express+ours-pg');
+    const peer = await perRequest('express+connect-pg-simple');
+    return ROUTES.map(([route, what]) =>
+      quotient(`  statements per request, ${what}`, [ours[route]], [peer[route]], undefined, (n) =>
+        n.toFixed(2),
+      ),
+    );
+  } finally {
+    Client.prototype.query = query;
+  }
+}
+
+/** Bytes of table and indexes for each of 20,000 sessions that nobody has touched. */
+async function sizes(pool, { quotient }) {
+  const { shopper } = await import('./shopper.js');
+  const { SqlStorage } = await import('nest-sessions/sql');
+  const { SessionModule, SessionStore } = await import('nest-sessions');
+  const storage = new SqlStorage(pool, { schema: SCHEMA, table: 'sizes' });
+  const module = SessionModule.forRoot({ ttl: '1h', storage, purge: false });
+  const app = await NestFactory.createApplicationContext(module, { logger: ['error'] });
+  const store = app.get(SessionStore);
+  const count = 20_000;
+  for (let i = 0; i < count; i += 100) {
+    await Promise.all(Array.from({ length: 100 }, (_, j) => store.create({ data: shopper(i + j) })));
+  }
+  const { default: session } = await import('express-session');
+  const cookie = JSON.stringify(new session.Cookie({ maxAge: 3_600_000, sameSite: 'lax' }));
+  await pool.query(
+    `CREATE TABLE ${SCHEMA}.peer (sid varchar PRIMARY KEY, sess json NOT NULL, expire timestamp(6) NOT NULL)`,
+  );
+  await pool.query(`CREATE INDEX ON ${SCHEMA}.peer (expire)`);
+  await pool.query(
+    `INSERT INTO ${SCHEMA}.peer SELECT left(md5(i::text) || md5((i + 1)::text), 32), $1::json, now() + i * interval '1 ms'
+     FROM generate_series(1, $2::int) AS i`,
+    [JSON.stringify({ cookie: JSON.parse(cookie), ...shopper(1) }), count],
+  );
+  const bytes = async (table) =>
+    Number((await pool.query(`SELECT pg_total_relation_size('${SCHEMA}.${table}') AS n`)).rows[0].n) / count;
+  const row = quotient(
+    '  bytes on disk per session of five keys, indexes included ÷ connect-pg-simple',
+    [await bytes('sizes')],
+    [await bytes('peer')],
+    undefined,
+    (n) => `${n.toFixed(0)} B`,
+  );
+  await app.close();
+  return [row];
+}
+
+/** As the storage writes them: handles at random, deadlines one after another. */
+async function fill(pool, table, count, expiresAt) {
+  await pool.query(
+    `INSERT INTO ${SCHEMA}.${table} (handle, proof, created_at, touched_at, expires_at, data, purge_after)
+     SELECT translate(encode(decode(md5(i::text || $1), 'hex'), 'base64'), '+/=', '-_'),
+       translate(encode(sha256(i::text::bytea), 'base64'), '+/=', '-_'),
+       $2, $2, $3::bigint + i, '{"visits":"1","cart":"[{\\"sku\\":\\"tea\\",\\"qty\\":2}]"}', $3::bigint + i
+     FROM generate_series(1, $4::int) AS i`,
+    [String(expiresAt), Date.now(), expiresAt, count],
+  );
+}
+
+async function many(quick, pool, { quotient }) {
+  const count = quick ? 200_000 : 1_000_000;
+  const { SqlStorage } = await import('nest-sessions/sql');
+  await new SqlStorage(pool, { schema: SCHEMA, table: 'many' }).open();
+  await fill(pool, 'many', count, Date.now() + 10 * 86_400_000);
+  await pool.query(`VACUUM ANALYZE ${SCHEMA}.many`);
+  const settings = quick
+    ? { generations: 1, rounds: 5, requests: 1500, warmUp: 3000 }
+    : { generations: 2, rounds: 10, requests: 2500, warmUp: 6000 };
+  const [few, lots] = ['fastify+ours-pg', 'fastify+ours-pg-many'];
+  const rows = [];
+  const results = await measureCells(cellsOf([few, lots], ['write', 'read']), settings);
+  for (const [route, what] of ROUTES) {
+    rows.push(
+      quotient(
+        `PostgreSQL on Fastify, ${what}: with ${count.toLocaleString('en')} rows ÷ with 1,000`,
+        results[`${lots} ${route}`],
+        results[`${few} ${route}`],
+        1.15,
+      ),
+    );
+  }
+  return rows;
+}
+
+/** Milliseconds that a request of a session takes at most, with a purge beside it and without. */
+async function purging(quick, pool) {
+  const [live, expired] = quick ? [200_000, 20_000] : [1_000_000, 100_000];
+  const { SqlStorage } = await import('nest-sessions/sql');
+  const [serving, purger] = await Promise.all(
+    [await postgresPool(), await postgresPool({ max: 2 })].map(async (each) => {
+      const storage = new SqlStorage(each, { schema: SCHEMA, table: 'many' });
+      return { storage, close: () => each.end() };
+    }),
+  );
+  const { rows } = await pool.query(`SELECT handle FROM ${SCHEMA}.many LIMIT 1000`);
+  const handles = rows.map(({ handle }) => handle);
+  const longestDuring = async (work) => {
+    let over = false;
+    let longest = 0;
+    const worker = async (i) => {
+      for (let at = i; !over; at += 8) {
+        const handle = handles[at % handles.length];
+        const started = performance.now();
+        await serving.storage.read(handle);
+        await serving.storage.update(handle, { set: { visits: String(at) }, touchedAt: Date.now() });
+        longest = Math.max(longest, performance.now() - started);
+      }
+    };
+    const workers = Array.from({ length: 8 }, (_, i) => worker(i));
+    await work();
+    over = true;
+    await Promise.all(workers);
+    return longest;
+  };
+  const longest = [];
+  const idle = [];
+  for (let round = 0; round < 3; round++) {
+    await fill(pool, 'many', expired, Date.now() - 86_400_000 * (round + 1));
+    idle.push(await longestDuring(() => new Promise((resolve) => setTimeout(resolve, 3_000))));
+    longest.push(
+      await longestDuring(async () => {
+        let removed = 0;
+        for (let batch; (batch = await purger.storage.purgeExpired(1_000)) > 0;) removed += batch;
+        if (removed !== expired) throw new Error(`${removed} of ${expired} were purged`);
+      }),
+    );
+  }
+  await Promise.all([serving.close(), purger.close()]);
+  const number = (value) => value.toLocaleString('en');
+  // Other work of the machine only ever makes a request wait for longer.
+  const [ours, peer] = [Math.min(...longest), Math.min(...idle)];
+  return [
+    {
+      what: `PostgreSQL, purge of ${number(expired)} among ${number(live)}: longest request meanwhile (ms)`,
+      ours: `${ours.toFixed(1)} ms`,
+      peer: `${peer.toFixed(1)} ms idle`,
+      ratio: ours,
+      target: 50,
+    },
+  ];
+}
+
+function listens(url) {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve) => {
+    const socket = connect(Number(port || 5432), hostname);
+    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
+}
