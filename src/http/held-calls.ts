@@ -59,11 +59,11 @@ export abstract class HeldCalls {
    */
   take(call: Call): unknown {
     const { method, args, next } = call;
-    // What a middleware does with a call after the end is its own affair, and seen when the call is made.
     const isWrapped = next !== this.natives[method];
-    if (!isWrapped && this.hasEnded && isLate(method, args)) return this.refuse(this.standIn, call);
+    if (this.hasEnded && isLate(method, args)) return this.refuse(this.standIn, call);
     const isPlain = !this.standIn && !this.hasEnded && this.isPlain(method, args);
     const result = isPlain ? this.accept(method, args) : this.ask(call, isWrapped);
+    // What a middleware around end() does with a call after it is its own affair, and seen when the call is made.
     if (method === 'end' && !isWrapped && !this.hasEnded) {
       this.hasEnded = true;
       this.pretendEnd();

@@ -113,8 +113,6 @@ export class SaveBeforeSend {
 
   /** The client went away, or has everything: the last chance to save. */
   closed(): void {
-    // While calls are held, all is being saved.
-    if (this.phase === 'holding') return;
     const isOver = this.phase === 'ended' || this.phase === 'replaced';
     if (isOver && !this.exchange.wasUsed) return;
     const report = (error: unknown) => void this.exchange.report(error);
@@ -144,6 +142,7 @@ export class SaveBeforeSend {
     // The platform's own methods call one another (end() calls writeHead()): that is not the application.
     this.inside = true;
     try {
+      // Of a head that was refused, or that a middleware puts off: it may have to tell something else by now.
       if (this.told) this.takeBack();
       // A middleware may have kept the platform's own writeHead(), and call that.
       if (method !== 'writeHead' && next !== this.natives[method] && !this.headersSent) this.tell(undefined);
@@ -151,7 +150,6 @@ export class SaveBeforeSend {
       if (this.phase !== 'ended') this.phase = method === 'end' ? 'ended' : 'sending';
       return result;
     } catch (error) {
-      if (this.told) this.takeBack();
       if (!(error instanceof HeadersError)) throw error;
       this.replace(error.reason, method === 'writeHead' ? headersIn(args) : undefined);
       return this.drop(method, args);
@@ -182,7 +180,6 @@ export class SaveBeforeSend {
     return addSessionHeaders(this.response, given, this.told, this.natives);
   }
 
-  /** The head was refused, or put off by a middleware: the next one may have to tell something else. */
   private takeBack(): void {
     if (!this.headersSent) takeOffSessionHeaders(this.response, this.told!);
     this.told = undefined;

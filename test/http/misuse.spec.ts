@@ -77,6 +77,12 @@ const rawDeeds: Record<string, Deed> = {
     note(`${raw.getHeader('X-Early')} ${raw.getHeader('X-Given')} ${raw.hasHeader('X-Late')}`);
     raw.end('first');
   },
+  'headers after writeHead without a reason'(raw, note) {
+    raw.setHeader('X-Early', '1');
+    raw.writeHead(201, { 'X-Given': '2' });
+    note(`${raw.getHeader('X-Early')} ${raw.getHeader('X-Given')}`);
+    raw.end('first');
+  },
   'headers after write'(raw, note) {
     raw.setHeader('X-Early', '1');
     attempt(note, 'write', () => raw.write('fir'));
@@ -141,6 +147,19 @@ const rawDeeds: Record<string, Deed> = {
     raw.writeHead(500, 'Sorry', { 'X-Early': '2' });
     raw.end('sorry');
   },
+  'a reason that is none, in the implicit head'(raw, note) {
+    raw.statusMessage = 'two\nlines';
+    attempt(note, 'end', () => raw.end('first'));
+    attempt(note, 'writeHead', () => raw.writeHead(200));
+    raw.statusMessage = 'Sorry';
+    raw.end('sorry');
+  },
+  'a reason that is none, after the head'(raw, note) {
+    raw.writeHead(201);
+    raw.statusMessage = 'two\nlines';
+    attempt(note, 'write', () => raw.write('fir'));
+    raw.end('st');
+  },
   'headers that are none'(raw, note) {
     const wrong = [
       { 'X-A': 'two\nlines' },
@@ -199,6 +218,25 @@ const rawDeeds: Record<string, Deed> = {
     raw.setHeader('Content-Length', 5);
     attempt(note, 'write', () => raw.write('first'));
     raw.removeHeader('Trailer');
+    raw.end('first');
+  },
+  'trailers of a body with a length, at the end'(raw, note) {
+    raw.setHeader('Trailer', 'X-Trailer');
+    attempt(note, 'end', () => raw.end('first'));
+    raw.removeHeader('Trailer');
+    raw.end('first');
+  },
+  'trailers of a body with a length, given'(raw, note) {
+    for (const name of ['Trailer', 'TRAILER']) {
+      attempt(note, 'writeHead', () => raw.writeHead(200, { 'Content-Length': 5, [name]: 'X-Trailer' }));
+    }
+    raw.removeHeader('Trailer');
+    raw.end('first');
+  },
+  'another length than the body has, strictly'(raw, note) {
+    raw.strictContentLength = true;
+    raw.writeHead(200, { 'Content-Length': 5 });
+    attempt(note, 'end', () => raw.end('second'));
     raw.end('first');
   },
   'more than the length, strictly'(raw, note) {

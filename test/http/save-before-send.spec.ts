@@ -269,6 +269,68 @@ describe.each([
     expect(reply.headers['set-cookie']).toEqual(['sid=2']);
   });
 
+  it('a head that a middleware puts off tells what is so when it goes', async () => {
+    prepare = (response) => {
+      const { end, writeHead } = response;
+      response.write = (() => true) as typeof response.write;
+      response.end = (() => {
+        // Its own copy of the method: nobody stands before that.
+        writeHead.call(response, 200, { 'X-Mine': '1' });
+        return (end as any).call(response, 'hello');
+      }) as typeof end;
+    };
+    const reply = await ask((response) => {
+      response.setHeader('X-Early', '1');
+      response.write('hel');
+      response.write('lo');
+      exchange.told = { vary: 'Cookie', cookie: 'sid=2', token: undefined };
+      response.end();
+    });
+    expect(reply.text).toBe('hello');
+    expect(reply.headers['set-cookie']).toEqual(['sid=2']);
+  });
+
+  it('a middleware around write() alone changes nothing of what is refused', async () => {
+    prepare = (response) => {
+      const { write } = response;
+      response.write = ((...args: any[]) => (write as any).apply(response, args)) as typeof write;
+    };
+    const heard: unknown[] = [];
+    const reply = await ask((response) => {
+      response.on('error', (error) => heard.push(error));
+      response.end('hello');
+      expect(response.write('x')).toBe(false);
+    });
+    expect(reply.text).toBe('hello');
+    await settle();
+    expect(heard).toEqual([expect.objectContaining({ code: 'ERR_STREAM_WRITE_AFTER_END' })]);
+  });
+
+  it('a body that must not be is refused where the server says so', async () => {
+    server.close();
+    server = http.createServer(
+      { rejectNonStandardBodyWrites: true } as object,
+      server.listeners('request')[0] as any,
+    );
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    client.close();
+    client = new Client((server.address() as AddressInfo).port);
+    const errors: unknown[] = [];
+    const reply = await ask((response) => {
+      response.statusCode = 204;
+      for (const method of ['end', 'write'] as const) {
+        try {
+          response[method]('x');
+        } catch (error) {
+          errors.push((error as { code: unknown }).code);
+        }
+      }
+      response.end();
+    });
+    expect(reply.status).toBe(204);
+    expect(errors).toEqual(['ERR_HTTP_BODY_NOT_ALLOWED', 'ERR_HTTP_BODY_NOT_ALLOWED']);
+  });
+
   it('another answer can be put in place from outside, once', async () => {
     const reply = await ask((response) => {
       link.replace(new Error('lost'));
@@ -411,14 +473,18 @@ describe('while a save takes its time', () => {
     expect([exchange.reported, exchange.mistakes]).toEqual([[], []]);
   });
 
-  it('what changes meanwhile is saved too, once', async () => {
-    handler = (response) => response.end('hello');
+  it('what changes meanwhile is saved too, once, and before the answer', async () => {
+    let savedBefore = 0;
+    handler = (response) => {
+      response.on('finish', () => (savedBefore = exchange.saved));
+      response.end('hello');
+    };
     const { done } = client.open('/');
     await exchange.gate!.reached();
     exchange.wasUsed = true;
     exchange.gate!.open();
     await done;
-    expect(exchange.saved).toBe(2);
+    expect([savedBefore, exchange.saved]).toEqual([2, 2]);
   });
 
   it('the response is what it would be: sent, and of a status of its own', async () => {
@@ -442,7 +508,7 @@ describe('while a save takes its time', () => {
     handler = (response) => {
       response.on('drain', () => {
         drained++;
-        response.end();
+        setImmediate(() => response.end());
       });
       answers.push(response.write('x'), response.write('y'.repeat(100_000)));
     };
@@ -454,6 +520,61 @@ describe('while a save takes its time', () => {
     expect((await done).bytes.length).toBe(100_001);
     expect(answers).toEqual([true, false]);
     expect(drained).toBe(1);
+  });
+
+  it('whoever was told to wait may go on, also if a middleware takes all that there is', async () => {
+    server.prependListener('request', (_request, response) => {
+      const { write, end } = response;
+      const chunks: Buffer[] = [];
+      response.write = ((chunk: string) => chunks.push(Buffer.from(chunk)) > 0) as typeof write;
+      response.end = (() => {
+        (write as any).call(response, Buffer.concat(chunks));
+        return (end as any).call(response);
+      }) as typeof end;
+    });
+    handler = (response) => {
+      response.on('drain', () => response.end());
+      expect(response.write('x'.repeat(100_000))).toBe(false);
+    };
+    const { done } = client.open('/');
+    await exchange.gate!.reached();
+    exchange.gate!.open();
+    expect((await done).bytes.length).toBe(100_000);
+  });
+
+  it('an exchange that comes when the head is out holds the rest alone', async () => {
+    const states: boolean[] = [];
+    server.prependListener('request', (_request, response) => {
+      response.writeHead(201, { 'Content-Length': 5 });
+      response.write('hel');
+    });
+    handler = (response, _exchange, link) => {
+      response.end('lo');
+      states.push(link.headersSent);
+      expect(() => response.setHeader('X-Late', '1')).toThrow(/after they are sent/);
+    };
+    const { done } = client.open('/');
+    await exchange.gate!.reached();
+    exchange.gate!.open();
+    const reply = await done;
+    expect([reply.status, reply.text, reply.setCookies]).toEqual([201, 'hello', []]);
+    expect(states).toEqual([true]);
+  });
+
+  it('nothing of a response is remembered when it was let go', async () => {
+    let response: any;
+    handler = (given) => {
+      response = given;
+      given.end('hello');
+    };
+    const { done } = client.open('/');
+    await exchange.gate!.reached();
+    exchange.gate!.open();
+    await done;
+    let touched = 0;
+    Object.defineProperty(response, 'finished', { set: () => void touched++ });
+    server.closeIdleConnections();
+    expect(touched).toBe(0);
   });
 
   it('held bytes count towards the Content-Length: with the last of them all is saved', async () => {

@@ -64,6 +64,25 @@ class Wrapping {
     wrapped.end('nt');
   }
 
+  /** As a class around a request may have it: what it shows is the request's own, and no more. */
+  @Get('alike') async alike(@Req() request: any, @Res() response: any) {
+    const { headers, rawHeaders, method, url } = request.raw ?? request;
+    const alike: any = { headers, rawHeaders, method, url };
+    const session = await this.store.of(alike, response);
+    session.set('n', 1);
+    if ((await this.store.of(alike, response)) !== session) throw new Error('another session');
+    if ((await this.store.of(request, response)) !== session) throw new Error('another session');
+    response.send('sent');
+  }
+
+  @Get('own-end') async ownEnd(@Req() request: any, @Res() response: any) {
+    const raw = rawResponse(response);
+    (await this.store.of(request, response)).set('n', 1);
+    const wrapped = Object.create(raw);
+    wrapped.end = (...args: any[]) => (raw.end as any)(...args);
+    wrapped.end('sent');
+  }
+
   @Get('wrong/:how') async wrong(@Req() request: any, @Res() response: any) {
     const other = new http.ServerResponse(new http.IncomingMessage(null as never));
     const arguments_: Record<string, [any, any?]> = {
@@ -108,6 +127,10 @@ describe.each(stacks)('%s', (_title, stack) => {
   it.each(names)('a response that wraps one whose session was asked for with it, %s, sends', (response) =>
     expectGood(`sends/${response}`),
   );
+
+  it('store.of() takes what shows the headers of a request, with its response', () => expectGood('alike'));
+
+  it('a response that wraps another and has an end() of its own sends by that', () => expectGood('own-end'));
 
   it.each([
     'the response of another request',
