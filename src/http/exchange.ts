@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 import { after, type Awaitable, isThenable } from '../awaitable.js';
 import { SessionError } from '../errors.js';
 import { SessionCrossOriginError, SessionStorageError } from '../errors.http.js';
-import { asked, commit, look, touchIsDue } from '../session/save.js';
+import { alone, commit, look, refuse, touchIsDue, type Written } from '../session/save.js';
 import { Session } from '../session/session.js';
 import type { Sessions } from '../session/sessions.js';
 import type { SessionState, StateExchange } from '../session/state.js';
@@ -150,22 +150,29 @@ export class Exchange implements Outgoing, StateExchange {
     return found;
   }
 
-  /** Saves what is not saved yet, and the use of the session if it is due. */
-  settle(): Awaitable<void> {
+  /**
+   * Saves what is not saved yet, and the use of the session if it is to be written.
+   *
+   * @param sends false: the answer does not go out yet, and what the client is told of has time until then
+   */
+  settle(sends = true): Awaitable<void> {
     const { state } = this;
-    if (this.loading) return this.handlerStarted(this.loading).then(() => this.settle());
+    if (this.loading) return this.handlerStarted(this.loading).then(() => this.settle(sends));
     if (!state) return;
     // Whoever sends meanwhile fails with it: a stream that a handler left running must not become a success.
-    if (this.settling) return this.settling.then(() => this.settle());
+    if (this.settling) return this.settling.then(() => this.settle(sends));
     const { storage } = this.module.sessions;
-    const touches = this.counts && !this.touch && !state.refused && !this.isToldItsId() && touchIsDue(state);
+    const { ends } = storage;
+    const touches = sends && this.mustTouch(state);
     if (touches) this.touch = 'tried';
-    const settled = after(commit(state, touches), (written): Awaitable<void> => {
-      if (written) this.endsSeen = storage.ends;
-      if (written === 'touch') this.touch = 'written';
+    const settled = after(this.commit(state, touches), (written): Awaitable<void> => {
+      if (written) this.endsSeen = ends;
+      if (written === 'touch' && sends) {
+        this.touch = 'written';
+        state.hasMoved = false;
+      }
       // An id that is handed out must open a session: one that was made before may have been ended since.
-      else if (this.endsSeen !== storage.ends && !this.headersSent && this.isToldItsId())
-        return this.lookAgain();
+      if (this.endsSeen !== storage.ends && !this.headersSent && this.isToldItsId()) return this.lookAgain();
     });
     if (!isThenable(settled)) return;
     const done = () => void (this.settling = undefined);
@@ -208,18 +215,17 @@ export class Exchange implements Outgoing, StateExchange {
   /** Runs a route while it holds the session; what it wrote is saved before anybody else has its turn. */
   locked<R>(run: () => Promise<R>, answersItself: (value: R) => boolean): Promise<R> {
     const state = this.state!;
-    const saveNow = () => asked(state, async () => this.settle());
     return this.module.sessions.turns.locked(state, async () => {
       let value: R;
       try {
         value = await run();
       } catch (error) {
         // What the handler wrote before it threw is saved too; where it cannot be, that is what the client is told.
-        await saveNow();
+        await this.settle(false);
         throw error;
       }
       try {
-        await saveNow();
+        await this.settle(false);
       } catch (error) {
         // Nothing but the response itself can put an error in the place of an answer that the handler sent.
         if (answersItself(value)) this.out?.replace(error);
@@ -267,13 +273,33 @@ export class Exchange implements Outgoing, StateExchange {
     );
   }
 
+  /** What somebody is told now, be it the client, is not tried again when the connection closes. */
+  private commit(state: SessionState, touches: boolean): Awaitable<Written> {
+    const failed = (error: unknown): never => refuse(state, error);
+    try {
+      const written = commit(state, touches);
+      return isThenable(written) ? written.then(undefined, failed) : written;
+    } catch (error) {
+      return failed(error);
+    }
+  }
+
+  /**
+   * A use that is due; and a deadline that the handler moved before: when the client is told of it, it has to be sure
+   * that its id still opens the session (S11).
+   */
+  private mustTouch(state: SessionState): boolean {
+    if (!state.isOwner || this.isToldItsId() || state.refused?.error instanceof SessionStorageError) return false;
+    return (state.hasMoved && !this.headersSent) || (this.counts && !this.touch && touchIsDue(state));
+  }
+
   private isToldItsId(): boolean {
     return whatToTell(this.came, false, this.state!) === 'new id';
   }
 
   private async lookAgain(): Promise<void> {
     try {
-      await look(this.state!);
+      await alone(this.state!, async () => look(this.state!));
     } catch (error) {
       // What cannot be asked is believed: an id that may be dead is better than a login that is lost (S18).
       if (!(error instanceof SessionStorageError)) throw error;

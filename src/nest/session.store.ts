@@ -1,4 +1,3 @@
-import type { ServerResponse } from 'node:http';
 import type { ArgumentsHost, OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
 import type { Observable } from 'rxjs';
 import { SessionError } from '../errors.js';
@@ -138,10 +137,10 @@ export class SessionStore<T extends object = DefaultSessionData>
         `SessionStore.of() takes a request or a context of Nest; got ${target === null ? 'null' : `a ${typeof target}`}.`,
       );
     }
-    const options = isResponse(second) ? third : (third ?? second);
+    const options = isOptions(second) ? second : third;
     const opened = isHost(target)
       ? openIn(target, demandRequest(target), this.#exchanges, options)
-      : this.#exchanges.open(target, isResponse(second) ? second : undefined, options);
+      : this.#exchanges.open(target, isOptions(second) ? undefined : second, options);
     return (await opened).session as Session<U>;
   }
 
@@ -197,7 +196,7 @@ function isHost(target: SessionTarget): target is ArgumentsHost {
   return typeof (target as ArgumentsHost).switchToHttp === 'function';
 }
 
-function isResponse(value: AnyResponse | SessionOfOptions | undefined): value is AnyResponse {
-  const { raw, writeHead } = (value ?? {}) as { raw?: unknown } & Partial<ServerResponse>;
-  return typeof raw === 'object' || typeof writeHead === 'function';
+/** Whether a second argument is no response but says how to ask. */
+function isOptions(value: AnyResponse | SessionOfOptions | undefined): value is SessionOfOptions {
+  return value !== undefined && (Object.hasOwn(value, 'touch') || Object.hasOwn(value, 'crossOrigin'));
 }

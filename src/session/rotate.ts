@@ -1,16 +1,16 @@
-import { SessionConflictError, SessionGoneError } from '../errors.http.js';
+import { SessionConflictError } from '../errors.http.js';
 import type { SessionRecord } from '../storage/record.js';
 import type { SessionChange, UpdateResult } from '../storage/session-storage.js';
 import { deadline } from './deadlines.js';
 import { newSecret, proofOf } from './id.js';
 import {
+  alone,
   asked,
   checkSize,
   collect,
-  during,
-  idle,
   insertNow,
   look,
+  lose,
   loseLock,
   refuseOutside,
   refuseSent,
@@ -19,8 +19,9 @@ import type { SessionState } from './state.js';
 import { checkUser } from './users.js';
 
 /*
- * New secrets for sessions: on request, and at every login. A rotation expects the proof it replaces, and nothing else:
- * of two at once the first wins and the other changes nothing (S14), and no other write can come in its way.
+ * New secrets for sessions: on request, and at every login. A rotation expects the proof it replaces: of two at once the
+ * first wins and the other changes nothing (S14). No other write can come in its way, but for a change of the timeout
+ * that its deadline is reckoned with.
  */
 
 /** What a rotation may change besides the secret; a timeout of null: none of its own from now on. */
@@ -28,15 +29,15 @@ type Binding = Pick<SessionChange, 'authenticatedAt' | 'ttl'> & { readonly userI
 
 /** A new secret for the same session; the old id is dead at once. */
 export function regenerate(state: SessionState): Promise<void> {
-  return asked(state, async () => {
-    if (state.writing) await idle(state);
+  return alone(state, async () => {
     refuseSent(state, 'regenerate() must be called');
     refuseOutside(state);
     if (!state.record) return void (state.id = undefined);
-    const result = await during(state, rotate(state, {}));
+    const result = await asked(state, () => rotate(state, {}));
+    if (result === 'gone') lose(state);
     // Another rotation came first: the session has a new secret, which this holder need not know.
     if (result === 'conflict' && (await look(state))) tellConflict(state);
-    if (result === 'gone' || state.outside) throw new SessionGoneError(state.handle);
+    refuseOutside(state);
   });
 }
 
@@ -45,15 +46,14 @@ export function regenerate(state: SessionState): Promise<void> {
  *
  * @param ttl own idle timeout from now on, in milliseconds
  */
-export function login(state: SessionState, userId: string, ttl: number | undefined): Promise<void> {
-  return asked(state, async () => {
-    checkUser(userId, 'login');
-    if (state.writing) await idle(state);
+export async function login(state: SessionState, userId: string, ttl: number | undefined): Promise<void> {
+  checkUser(userId, 'login');
+  await alone(state, async () => {
     refuseSent(state, 'login() must be called');
     const { record } = state;
     if (record) {
       const its = { userId, authenticatedAt: Date.now(), ttl: ttl ?? state.ttl ?? ttlFor(record, userId) };
-      const result = state.outside ? 'conflict' : await during(state, rotate(state, its));
+      const result = state.outside ? 'conflict' : await asked(state, () => rotate(state, its));
       if (result === 'ok') return;
       const found = result === 'conflict' ? await state.storage.read(state.handle!) : undefined;
       if (found) return joinOrRefuse(state, found, userId);
@@ -63,7 +63,7 @@ export function login(state: SessionState, userId: string, ttl: number | undefin
     if (ttl !== undefined) state.ttl = ttl;
     state.id = undefined;
     try {
-      await insertNow(state, state.values.collect(false), userId);
+      await asked(state, async () => insertNow(state, state.values.collect(false), userId));
     } catch (error) {
       state.ttl = before;
       throw error;
@@ -91,8 +91,9 @@ function ttlFor({ userId, ttl }: SessionRecord, newUserId: string): null | undef
 }
 
 /** One atomic update of the proof and whatever else changed. */
-async function rotate(state: SessionState, { ttl = state.ttl, ...its }: Binding): Promise<UpdateResult> {
-  const { storage, handle } = state;
+async function rotate(state: SessionState, { ttl: given, ...its }: Binding): Promise<UpdateResult> {
+  const { storage, handle, ttl: wished } = state;
+  const ttl = given === undefined ? wished : given;
   const values = collect(state);
   checkSize(state, values);
   const secret = newSecret(storage.settings.generateId);
@@ -113,13 +114,21 @@ async function rotate(state: SessionState, { ttl = state.ttl, ...its }: Binding)
     proof: next.proof,
     touchedAt: now,
     expiresAt,
-    expected: { proof: state.proof },
+    // A timeout that is set is the one that the deadline is reckoned with, whatever was stored.
+    expected: { proof: state.proof, ttl: ttl === undefined ? (state.record!.ttl ?? null) : undefined },
     lease: state.lease,
   });
   if (result === 'lost') return loseLock(state);
+  if (result === 'conflict' && ttl === undefined) {
+    const found = await storage.read(handle!);
+    if (found?.proof !== state.proof) return result;
+    // Another request's timeout came in between.
+    state.record = found;
+    return rotate(state, { ...its, ttl: found.ttl ?? null });
+  }
   if (result !== 'ok') return result;
   if (values) state.values.saved(values);
-  if (state.ttl === ttl) state.ttl = undefined;
+  if (state.ttl === wished) state.ttl = undefined;
   state.record = { ...next, expiresAt };
   state.identify(handle!, secret);
   storage.events.emit('rotated', handle, next.userId);
@@ -134,7 +143,9 @@ async function updateOrLearn(
   try {
     return await storage.update(handle!, change);
   } catch (error) {
-    if ((await storage.read(handle!))?.proof !== change.proof) throw error;
+    const found = await storage.read(handle!);
+    if (!found) return 'gone';
+    if (found.proof !== change.proof) throw error;
     return 'ok';
   }
 }

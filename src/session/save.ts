@@ -30,14 +30,14 @@ export function commit(state: SessionState, touches: boolean): Awaitable<Written
   if (state.outside) return undefined;
   const change = newChange(state);
   if (!state.record) {
-    if (!change || !state.exchange?.headersSent) return change && insert(state, change);
+    if (!change || !state.exchange?.headersSent) return change && during(state, insert(state, change));
     state.storage.events.warnOnce(
       'A session was written to for the first time after the headers had gone out: nothing was stored',
     );
     return undefined;
   }
-  if (change || state.ttl !== undefined) return write(state, change, touches);
-  return touches ? touch(state) : undefined;
+  if (change || (state.ttl !== undefined && state.ttl !== state.refused?.ttl)) return during(state, write(state, change, touches));
+  return touches ? during(state, touch(state)) : undefined;
 }
 
 /**
@@ -46,17 +46,26 @@ export function commit(state: SessionState, touches: boolean): Awaitable<Written
  * @throws {SessionGoneError} if the session ended, or went to another user, meanwhile
  */
 export function save(state: SessionState): Promise<void> {
-  return asked(state, async () => {
-    if (state.writing) await idle(state);
+  return alone(state, () =>
+    asked(state, async () => {
+      refuseOutside(state);
+      const change = collect(state);
+      if (!state.record) return change && void (await insertNow(state, change));
+      // Within an exchange the use is written when the answer goes out, as is what the client is told of it.
+      const touches = !state.exchange && touchIsDue(state);
+      if (change || touches || state.ttl !== undefined) await write(state, change, touches);
+      // Where nothing was to be written, the caller still wants to know that the session is there.
+      else await look(state);
+      refuseOutside(state);
+    }),
+  );
+}
+
+/** Stores a new session now, though nothing was written; of one that is stored nothing changes. */
+export function start(state: SessionState): Promise<void> {
+  return alone(state, async () => {
     refuseOutside(state);
-    const change = collect(state);
-    if (!state.record) return change && void (await insertNow(state, change));
-    // Within an exchange the use is written when the answer goes out, as is what the client is told of it.
-    const touches = !state.exchange && touchIsDue(state);
-    if (change || touches || state.ttl !== undefined) await write(state, change, touches);
-    // Where nothing was to be written, the caller still wants to know that the session is there.
-    else await look(state);
-    refuseOutside(state);
+    if (!state.record) await asked(state, async () => insertNow(state, collect(state)));
   });
 }
 
@@ -83,10 +92,10 @@ function insert(state: SessionState, change?: ValueChange, userId?: string, trie
     userId,
     data: values.with(change),
   };
-  const stored = after(storage.create(record), (created): Awaitable<Written> => {
+  return after(storage.create(record), (created): Awaitable<Written> => {
     if (!created) {
       if (tries === 1) throw new SessionExistsError(record.handle);
-      state.id = undefined;
+      state.id = state.handle = undefined;
       return insert(state, change, userId, tries - 1);
     }
     if (change) values.saved(change);
@@ -94,7 +103,6 @@ function insert(state: SessionState, change?: ValueChange, userId?: string, trie
     state.record = record;
     return 'touch';
   });
-  return during(state, stored);
 }
 
 /**
@@ -111,55 +119,59 @@ export function write(
   lease = state.lease,
 ): Awaitable<Written> {
   checkSize(state, values);
-  return during(state, apply(state, values, { touches, lease }));
+  return apply(state, values, touches, lease);
 }
 
-interface How {
-  readonly touches: boolean;
-  readonly lease: string | undefined;
-  /** The timeout met another request's, and what is stored was read again: now it counts whatever comes. */
-  readonly insists?: boolean;
-}
-
-function apply(state: SessionState, values: ValueChange | undefined, how: How): Awaitable<Written> {
+function apply(
+  state: SessionState,
+  values: ValueChange | undefined,
+  touches: boolean,
+  lease: string | undefined,
+): Awaitable<Written> {
   const { storage, ttl } = state;
   const record = state.record!;
   const now = Date.now();
   const newTtl = ttl === undefined ? record.ttl : (ttl ?? undefined);
-  const moved = (how.touches || ttl !== undefined) && {
+  const moved = (touches || ttl !== undefined) && {
     touchedAt: now,
     expiresAt: deadline(now, { ...record, ttl: newTtl }, storage.settings),
   };
-  const expected = { userId: record.userId ?? null };
+  const userId = record.userId ?? null;
+  // A timeout that is set is the one that the deadline is reckoned with, whatever was stored.
+  const asReckoned = ttl === undefined ? { proof: record.proof, ttl: record.ttl ?? null } : { proof: record.proof };
   const change: SessionChange = {
     set: values?.set,
     remove: values?.remove,
     ...moved,
     ttl,
-    expected:
-      moved && !how.insists ? { ...expected, proof: record.proof, ttl: record.ttl ?? null } : expected,
-    lease: how.lease,
+    expected: moved ? { userId, ...asReckoned } : { userId },
+    lease,
   };
   return after(storage.update(state.handle!, change), (result): Awaitable<Written> => {
     if (result === 'ok') {
       if (values) state.values.saved(values);
       if (!moved) return 'values';
       state.record = { ...record, ...moved, ttl: newTtl };
+      state.hasMoved = true;
       if (state.ttl === ttl) state.ttl = undefined;
       return 'touch';
     }
     if (result === 'lost') return loseLock(state);
-    if (result === 'gone' || !moved || how.insists) return lose(state);
+    if (result === 'gone' || !moved) return lose(state);
     // Another request used the session, and moved its deadline, already; the timeout still is this one's to set.
-    if (ttl === undefined) return values && apply(state, values, { ...how, touches: false });
-    return after(look(state), (found) => found && apply(state, values, { ...how, insists: true }));
+    if (ttl === undefined) return values && apply(state, values, false, lease);
+    return after(look(state), (found): Awaitable<Written> => {
+      if (!found) return undefined;
+      // Secrets do not come back: a storage that says so of the same one would say so for ever.
+      return found.proof === record.proof ? lose(state) : apply(state, values, touches, lease);
+    });
   });
 }
 
 /** A use that cannot be written is no reason to fail a request that changed nothing. */
 async function touch(state: SessionState): Promise<Written> {
   try {
-    return await during(state, apply(state, undefined, { touches: true, lease: undefined }));
+    return await apply(state, undefined, true, undefined);
   } catch (error) {
     if (!(error instanceof SessionStorageError)) throw error;
     state.storage.events.emit('failed', state.handle, state.record?.userId);
@@ -174,7 +186,7 @@ export function look(state: SessionState): Awaitable<SessionRecord | undefined> 
   });
 }
 
-function lose(state: SessionState): undefined {
+export function lose(state: SessionState): undefined {
   state.outside = true;
   state.storage.events.emit('gone', state.handle, state.record?.userId);
 }
@@ -201,16 +213,22 @@ export function refuseSent({ exchange }: SessionState, what: string): void {
   );
 }
 
-/** Runs what a caller asked for, and remembers what was refused: the caller answers for it. */
+/** Stores what a caller asked to be stored, and remembers what was refused: the caller answers for it. */
 export async function asked<T>(state: SessionState, work: () => Promise<T>): Promise<T> {
   try {
     const result = await work();
     state.refused = undefined;
     return result;
   } catch (error) {
-    state.refused = { error: error as Error, change: quietly(() => collect(state)) };
-    throw error;
+    return refuse(state, error);
   }
+}
+
+/** Remembers what somebody is told now could not be stored: it is not tried again. */
+export function refuse(state: SessionState, error: unknown): never {
+  const change = quietly(() => collect(state));
+  state.refused = { error: error as Error, change, ttl: state.ttl };
+  throw error;
 }
 
 /** What changed, unless it is what was refused. */
@@ -251,13 +269,15 @@ export function checkSize({ handle, values, record, storage }: SessionState, cha
   throw new SessionTooLargeError(handle, bytes, maxBytes);
 }
 
-/** Waits until nothing of this holder is being written. To be called only if something is: it takes a turn. */
-export async function idle(state: SessionState): Promise<void> {
+/** Runs work of this holder when nothing else of it is under way. */
+export async function alone<T>(state: SessionState, work: () => Promise<T>): Promise<T> {
+  // Whoever else waited may have begun meanwhile.
   while (state.writing) await state.writing;
+  return during(state, work());
 }
 
-/** Makes the next write of this holder wait for this one. */
-export function during<T>(state: SessionState, work: Awaitable<T>): Awaitable<T> {
+/** Makes what comes next of this holder wait for this. */
+function during<T>(state: SessionState, work: Awaitable<T>): Awaitable<T> {
   if (!isThenable(work)) return work;
   const done = () => {
     if (state.writing === writing) state.writing = undefined;

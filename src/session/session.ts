@@ -12,7 +12,7 @@ import { SessionError } from '../errors.js';
 import { type Duration, parseDuration } from '../rules.js';
 import { deadline } from './deadlines.js';
 import { login, regenerate } from './rotate.js';
-import { collect, insertNow, refuseOutside, save } from './save.js';
+import { save, start } from './save.js';
 import type { Sessions } from './sessions.js';
 import type { SessionState } from './state.js';
 
@@ -248,10 +248,8 @@ export class Session<T extends object = DefaultSessionData> {
    * @throws {SessionGoneError} if the session ended meanwhile
    * @throws {SessionError} if the headers are out, so that the client could not be told its id
    */
-  async start(): Promise<void> {
-    refuseOutside(this.#state);
-    if (this.#state.record) return;
-    await insertNow(this.#state, collect(this.#state));
+  start(): Promise<void> {
+    return start(this.#state);
   }
 
   /**

@@ -16,7 +16,7 @@ import { CheckedStorage } from './checked-storage.js';
 import type { SessionEvents } from './events.js';
 import { isHandle, isOwnId, parseId, proves } from './id.js';
 import { checkUser, userRule } from './users.js';
-import { during, idle, insertNow } from './save.js';
+import { alone, insertNow } from './save.js';
 import type { SessionSettings } from './settings.js';
 import { SessionState } from './state.js';
 import { type Tap, Turns } from './turns.js';
@@ -106,17 +106,19 @@ export class Sessions {
   }
 
   /** Ends the session, and whatever else is live that the same request brought; goes on as a new visitor's. */
-  async end(state: SessionState): Promise<void> {
-    if (state.writing) await idle(state);
-    const { record, outside, handle } = state;
-    if (record && !outside) {
-      const expected = { userId: record.userId ?? null };
-      const destroyed = await during(state, this.storage.destroy(handle!, expected, record.userId));
-      if (destroyed) state.hasEnded = true;
-    }
-    for (const rival of state.rivals) if (await this.destroy(rival)) state.hasEnded = true;
-    state.rivals = [];
-    state.restart();
+  end(state: SessionState): Promise<void> {
+    return alone(state, async () => {
+      const { record, outside, handle, startedAt } = state;
+      if (record && !outside) {
+        const expected = { userId: record.userId ?? null };
+        const destroyed = await this.storage.destroy(handle!, expected, record.userId);
+        // What this holder started itself, the client was never told of.
+        if (destroyed && startedAt === undefined) state.hasEnded = true;
+      }
+      for (const rival of state.rivals) if (await this.destroy(rival)) state.hasEnded = true;
+      state.rivals = [];
+      state.restart();
+    });
   }
 
   /** Ends the session that a state was found for, if its id still opens it. */

@@ -15,6 +15,7 @@ export interface StateExchange {
 export interface Refused {
   readonly error: Error;
   readonly change: ValueChange | undefined;
+  readonly ttl: number | null | undefined;
 }
 
 /** The facts that one holder has of one session. What follows from them is a function elsewhere. */
@@ -29,7 +30,9 @@ export class SessionState {
   proof = '';
   /** An idle timeout in milliseconds that is wished for and not stored yet; null: the application's own. */
   ttl: number | null | undefined;
-  /** Whether this holder has ended a session. */
+  /** This holder moved the deadline, of which the client was not told yet. */
+  hasMoved = false;
+  /** Whether this holder has ended a session that it found. */
   hasEnded = false;
   /** What was refused last when the caller asked to save. */
   refused: Refused | undefined;
@@ -42,7 +45,7 @@ export class SessionState {
   rivals: readonly SessionState[] = [];
   /** Token of the lease that the writes of this holder depend on (`@SessionLock`). */
   lease: string | undefined;
-  /** The write under way, which the next one waits for. */
+  /** What is under way, which the next waits for. */
   writing: PromiseLike<unknown> | undefined;
 
   /** @param startedAt when this holder started it; undefined: it was found */
@@ -57,9 +60,10 @@ export class SessionState {
     return new SessionState(storage, initialValues(storage), Date.now());
   }
 
-  /** Gives a new session its id, once. */
+  /** Gives a new session its id, once; a handle that it has stays. */
   name(): void {
-    if (this.id === undefined) this.identify(newHandle(), newSecret(this.storage.settings.generateId));
+    if (this.id !== undefined) return;
+    this.identify(this.handle ?? newHandle(), newSecret(this.storage.settings.generateId));
   }
 
   identify(handle: string, secret: string, id = `${handle}.${secret}`): void {
@@ -74,7 +78,7 @@ export class SessionState {
     this.startedAt = Date.now();
     this.record = this.id = this.handle = this.ttl = this.refused = this.lease = undefined;
     this.proof = '';
-    this.outside = false;
+    this.outside = this.hasMoved = false;
   }
 
   /** Whether this holder's id opens the stored session, as far as it knows. */

@@ -3,7 +3,7 @@ import { SessionError } from '../errors.js';
 import { SessionGoneError, SessionLockError } from '../errors.http.js';
 import type { SessionLease } from '../storage/session-storage.js';
 import type { CheckedStorage } from './checked-storage.js';
-import { idle, insertNow, look, refuseOutside, refuseSent, touchIsDue, write } from './save.js';
+import { alone, insertNow, look, refuseOutside, refuseSent, touchIsDue, write } from './save.js';
 import type { SessionState } from './state.js';
 
 export type Tap<R> = (data: object) => R | PromiseLike<R>;
@@ -66,7 +66,7 @@ export class Turns {
       try {
         return await fn();
       } finally {
-        if (state.writing) await idle(state);
+        while (state.writing) await state.writing;
         if (state.lease === lease.token) state.lease = undefined;
       }
     });
@@ -74,11 +74,12 @@ export class Turns {
 
   /** @throws {SessionGoneError} unless this holder's id still opens the session that it waited for */
   private async goOn(state: SessionState, handle: string): Promise<void> {
-    if (state.writing) await idle(state);
-    if (state.handle === handle && !state.record) return;
-    const record = state.handle === handle ? await look(state) : undefined;
-    if (!record || !state.isOwner) throw new SessionGoneError(handle);
-    state.values.rebase(record.data);
+    await alone(state, async () => {
+      if (state.handle === handle && !state.record) return;
+      const record = state.handle === handle ? await look(state) : undefined;
+      if (!record || !state.isOwner) throw new SessionGoneError(handle);
+      state.values.rebase(record.data);
+    });
   }
 
   private inTap<R>(handle: string, fn: (lease: SessionLease) => Promise<R>): Promise<R> {
@@ -108,19 +109,20 @@ export class Turns {
     const { handle } = state;
     const draft = state.values.draft();
     const result = await fn(draft.data);
-    if (state.writing) await idle(state);
-    refuseOutside(state);
-    // Logged out meanwhile: what the object stands for now is another visitor's session (S12, S27).
-    if (state.handle !== handle) throw new SessionGoneError(handle);
-    const change = draft.settle();
-    const touches = !state.exchange && touchIsDue(state);
-    if (!state.record) {
-      if (change) await insertNow(state, change);
-    } else if (change || touches) {
-      await write(state, change, touches, lease.token);
+    await alone(state, async () => {
       refuseOutside(state);
-    }
-    draft.accept();
+      // Logged out meanwhile: what the object stands for now is another visitor's session (S12, S27).
+      if (state.handle !== handle) throw new SessionGoneError(handle);
+      const change = draft.settle();
+      const touches = !state.exchange && touchIsDue(state);
+      if (!state.record) {
+        if (change) await insertNow(state, change);
+      } else if (change || touches) {
+        await write(state, change, touches, lease.token);
+        refuseOutside(state);
+      }
+      draft.accept();
+    });
     return result;
   }
 

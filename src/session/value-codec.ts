@@ -13,14 +13,10 @@ export class ValueCodec {
 
   /**
    * @param name the key or the path, for the error
-   * @throws {SessionError} if the value cannot be stored
+   * @throws {SessionError} if the value cannot be encoded
    */
   encode(name: string, value: unknown): string {
-    if (typeof value === 'function' || typeof value === 'symbol') {
-      throw new SessionError(
-        `Session: the value of ${quote(name)} is a ${typeof value}, which cannot be stored.`,
-      );
-    }
+    checkValue(name, value);
     let text: unknown;
     try {
       text = this.codec.encode(value);
@@ -56,4 +52,16 @@ export class ValueCodec {
     }
     return data;
   }
+}
+
+/**
+ * What no codec is given. Whether other values can be encoded is found out when they are saved, and not here as well.
+ *
+ * @throws {SessionError} for a function and a symbol
+ */
+export function checkValue(name: string, value: unknown): void {
+  if (typeof value !== 'function' && typeof value !== 'symbol') return;
+  throw new SessionError(
+    `Session: the value of ${quote(name)} is a ${typeof value}, which cannot be stored.`,
+  );
 }

@@ -5,14 +5,17 @@ import { bytesOf, changed, type Encoded, lengthOf, textIn, type ValueChange } fr
 import { Flashes } from './flashes.js';
 import { checkKey, isDataKey, isFlashField, quote } from './keys.js';
 import { containerFor, getInside, isKey, isObject, removeInside, segmentsOf, setInside } from './paths.js';
-import { ValueCodec } from './value-codec.js';
+import { checkValue, ValueCodec } from './value-codec.js';
 
 export type { Encoded, ValueChange };
 
 /** One key's value in use. */
 interface Entry {
   value: unknown;
-  /** The value encoded. Of an object, which its holder may change in place, it says nothing: that is encoded anew. */
+  /**
+   * The value encoded, once it was needed. Of an object, which its holder may change in place, it says nothing: that is
+   * encoded anew. A value that cannot be decoded is undefined and keeps its text.
+   */
   text: string | undefined;
   /** What is stored under the key. */
   stored: string | undefined;
@@ -72,7 +75,7 @@ export class SessionValues {
     const key = String(segments[0]);
     if (segments.length === 1) return this.setKey(key, value);
     checkKey(key);
-    this.codec.encode(path, value);
+    checkValue(path, value);
     const root = this.read(key);
     const parent = isObject(root) ? root : containerFor(segments[1]!);
     setInside(parent, segments.slice(1), value, path);
@@ -97,8 +100,7 @@ export class SessionValues {
   /** @throws {SessionError} for a key or a value that cannot be stored; then nothing is changed */
   setKey(key: string, value: unknown): void {
     checkKey(key);
-    // Found out now, and not when the session is saved, where nothing shows which line set it.
-    if (isObject(value)) this.codec.encode(key, value);
+    checkValue(key, value);
     this.write(key, value);
   }
 
@@ -121,8 +123,7 @@ export class SessionValues {
     }
     for (const [key, value] of Object.entries(data)) {
       if (value === undefined) continue;
-      checkKey(key);
-      this.write(key, value);
+      this.setKey(key, value);
     }
   }
 
@@ -267,14 +268,13 @@ export class SessionValues {
   }
 
   private write(key: string, value: unknown): void {
-    const text = value === undefined || isObject(value) ? undefined : this.codec.encode(key, value);
     this.unchecked = true;
     const entry = this.entries.get(key);
     if (entry) {
       entry.value = value;
-      entry.text = text;
+      entry.text = undefined;
     } else {
-      this.entries.set(key, { value, text, stored: textIn(this.stored, key) });
+      this.entries.set(key, { value, text: undefined, stored: textIn(this.stored, key) });
     }
   }
 
@@ -284,8 +284,11 @@ export class SessionValues {
   }
 
   /** The value of a key encoded as it is now; undefined if it is removed. */
-  private textOf(key: string, { value, text }: Entry): string | undefined {
-    return isObject(value) ? this.codec.encode(key, value) : text;
+  private textOf(key: string, entry: Entry): string | undefined {
+    const { value } = entry;
+    if (isObject(value)) return this.codec.encode(key, value);
+    if (value === undefined) return entry.text;
+    return (entry.text ??= this.codec.encode(key, value));
   }
 
   /** All values encoded as they are now, flashes included. */

@@ -180,19 +180,16 @@ describe.each(stacks)('what nobody may read: %s', (_title, stack) => {
     ['/big', 500],
     ['/bigint', 500],
     ['/tap-in-tap', 503],
-  ])(
-    'errors of %s carry no id (S50)',
-    async (path, status) => {
-      const client = app.client();
-      await client.get('/set/n/1');
-      const { sid } = client;
-      const reply = await client.get(path);
-      expect(reply.status).toBe(status);
-      expect(logs.length).toBeGreaterThan(0);
-      expect(reply.text).not.toContain(secretOf(sid));
-      expectUntold([sid]);
-    },
-  );
+  ])('errors of %s carry no id (S50)', async (path, status) => {
+    const client = app.client();
+    await client.get('/set/n/1');
+    const { sid } = client;
+    const reply = await client.get(path);
+    expect(reply.status).toBe(status);
+    expect(logs.length).toBeGreaterThan(0);
+    expect(reply.text).not.toContain(secretOf(sid));
+    expectUntold([sid]);
+  });
 
   it('a session that ended meanwhile: the error names the handle at most (S50)', async () => {
     const client = app.client();

@@ -156,12 +156,12 @@ describe.each(kinds)('requests of one session at once: %s', (kind) => {
   it('a login is not starved by any number of writers (S11)', async () => {
     const bench = await open(kind);
     const { id } = await bench.store.create({ data: { n: 0 } });
-    let writing = true;
+    const state = { writing: true };
     const writers = Array.from({ length: 20 }, async (_, i) => {
       const session = await loaded(bench, id);
-      while (writing) {
+      while (state.writing) {
         session.set(`by${i}`, Math.random());
-        await session.save().catch(() => (writing = false));
+        await session.save().catch(() => (state.writing = false));
         await settle(1);
       }
     });
@@ -170,7 +170,7 @@ describe.each(kinds)('requests of one session at once: %s', (kind) => {
     await session.login('ada');
     const rotations = bench.probe.of('update').filter(({ args }) => args[1].proof !== undefined);
     expect(rotations).toHaveLength(1);
-    writing = false;
+    state.writing = false;
     await Promise.all(writers);
     expect((await loaded(bench, session.id)).userId).toBe('ada');
   });

@@ -233,10 +233,8 @@ describe.each(kinds)('session.data: %s', (kind) => {
   });
 
   it.each<[what: string, value: unknown]>([
-    ['a bigint', 1n],
     ['a function', () => 1],
     ['a symbol', Symbol('s')],
-    ['an object with a bigint inside', { a: [1n] }],
   ])('%s is an error at the assignment that names the key, and changes nothing', async (_what, value) => {
     for (const assign of [
       () => (data.amount = value),
@@ -255,7 +253,7 @@ describe.each(kinds)('session.data: %s', (kind) => {
   it('Object.assign sets the keys, and stops at the one that is refused', () => {
     Object.assign(data, { n: 2, fresh: 1 });
     expect({ ...data }).toEqual({ ...initial, n: 2, fresh: 1 });
-    expect(() => Object.assign(data, { n: 3, bad: 1n, late: 1 })).toThrow(/"bad"/);
+    expect(() => Object.assign(data, { n: 3, bad: () => 1, late: 1 })).toThrow(/"bad"/);
     expect({ ...data }).toEqual({ ...initial, n: 3, fresh: 1 });
   });
 

@@ -161,11 +161,11 @@ describe.each(kinds)('rotating: %s', (kind) => {
 
   it('a login on a session that ended meanwhile starts a new one, with nothing of the old (S27)', async () => {
     session.set('n', 7);
-    const { id: old } = session;
-    await bench.store.destroy(old);
+    const { id: ended } = session;
+    await bench.store.destroy(ended);
     await session.login('grace');
-    expect([session.id === old, session.userId, session.get('n')]).toEqual([false, 'grace', undefined]);
-    expect([await live(bench, old), await live(bench, session.id)]).toEqual([[], [session.id]]);
+    expect([session.id === ended, session.userId, session.get('n')]).toEqual([false, 'grace', undefined]);
+    expect([await live(bench, ended), await live(bench, session.id)]).toEqual([[], [session.id]]);
     expect(await bench.store.count()).toBe(1);
   });
 
