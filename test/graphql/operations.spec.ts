@@ -108,6 +108,11 @@ class ShopResolver {
   }
 
   @ResolveField(() => Int)
+  number(@Session('name', ParseIntPipe) name: number) {
+    return name;
+  }
+
+  @ResolveField(() => Int)
   likes(@Session() session: AnySession, @Parent() { id }: Item) {
     session.set(`like${id}`, true);
     return session.keys().filter((key) => key.startsWith('like')).length;
@@ -257,8 +262,8 @@ describe.each(stacks)('GraphQL operations: %s', (_title, stack) => {
     const below = await ask(client, '{ asking { owner handle scopedOwner } }');
     expect(below.data.asking).toEqual(Array(3).fill({ owner: '12', handle, scopedOwner: '12' }));
     expect(app.probe.names).toEqual(['read']);
-    const alone = await ask(client, '{ items { owner handle scopedOwner } }');
-    expect(alone.data.items).toEqual(Array(3).fill({ owner: '12', handle, scopedOwner: '12' }));
+    const alone = await ask(client, '{ items { owner number handle scopedOwner } }');
+    expect(alone.data.items).toEqual(Array(3).fill({ owner: '12', number: 12, handle, scopedOwner: '12' }));
     expect(app.probe.names).toEqual(['read', 'read']);
   });
 

@@ -1,49 +1,13 @@
-import { existsSync } from 'node:fs';
-
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
 import type { INestApplication } from '@nestjs/common';
-import {
-  type Browser,
-  type BrowserContext,
-  type BrowserContextOptions,
-  chromium,
-  type Locator,
-  type Page,
-} from 'playwright-core';
+import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page } from 'playwright-core';
 
 import { createApp, type Platform } from '../../sample/app.js';
-
-const CHROMIUM = [
-  process.env.CHROMIUM_PATH,
-  '/usr/bin/chromium',
-  '/usr/bin/chromium-browser',
-  '/usr/bin/google-chrome',
-].find((path) => path && existsSync(path));
-
-const FLAGS = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
+import { describeInChromium, launch } from './chromium.js';
 
 jest.setTimeout(30_000);
 
-if (CHROMIUM) {
-  describe.each<Platform>(['express', 'fastify'])('the sample on %s, in Chromium', drive);
-} else if (process.env.CI) {
-  test('the sample, in Chromium', () => {
-    throw new Error('No Chromium found: install it, or set CHROMIUM_PATH.');
-  });
-} else {
-  const title = 'the sample, in Chromium (skipped: none found; install it, or set CHROMIUM_PATH)';
-  test.skip(title, () => {});
-  console.warn(title); // jest does not show a file of which it runs nothing
-}
+describeInChromium('the sample', drive);
 
 function drive(platform: Platform) {
   let app: INestApplication;
@@ -55,8 +19,7 @@ function drive(platform: Platform) {
     app = await createApp(platform);
     await app.listen(0);
     url = `http://localhost:${new URL(await app.getUrl()).port}`;
-    // Each launch has a fresh user data directory, each context a cookie jar of its own.
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+    browser = await launch();
   });
   afterAll(async () => {
     await browser?.close();
