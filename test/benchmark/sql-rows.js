@@ -205,10 +205,10 @@ async function purging(quick, pool) {
   const { rows } = await pool.query(`SELECT handle FROM ${SCHEMA}.many LIMIT 1000`);
   const handles = rows.map(({ handle }) => handle);
   const longestDuring = async (work) => {
-    let over = false;
+    const state = { over: false };
     let longest = 0;
     const worker = async (i) => {
-      for (let at = i; !over; at += 8) {
+      for (let at = i; !state.over; at += 8) {
         const handle = handles[at % handles.length];
         const started = performance.now();
         await serving.storage.read(handle);
@@ -218,7 +218,7 @@ async function purging(quick, pool) {
     };
     const workers = Array.from({ length: 8 }, (_, i) => worker(i));
     await work();
-    over = true;
+    state.over = true;
     await Promise.all(workers);
     return longest;
   };
