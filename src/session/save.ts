@@ -36,7 +36,8 @@ export function commit(state: SessionState, touches: boolean): Awaitable<Written
     );
     return undefined;
   }
-  if (change || (state.ttl !== undefined && state.ttl !== state.refused?.ttl)) return during(state, write(state, change, touches));
+  if (change || (state.ttl !== undefined && state.ttl !== state.refused?.ttl))
+    return during(state, write(state, change, touches));
   return touches ? during(state, touch(state)) : undefined;
 }
 
@@ -138,7 +139,8 @@ function apply(
   };
   const userId = record.userId ?? null;
   // A timeout that is set is the one that the deadline is reckoned with, whatever was stored.
-  const asReckoned = ttl === undefined ? { proof: record.proof, ttl: record.ttl ?? null } : { proof: record.proof };
+  const asReckoned =
+    ttl === undefined ? { proof: record.proof, ttl: record.ttl ?? null } : { proof: record.proof };
   const change: SessionChange = {
     set: values?.set,
     remove: values?.remove,

@@ -572,7 +572,11 @@ describe('while a save takes its time', () => {
     exchange.gate!.open();
     await done;
     let touched = 0;
-    Object.defineProperty(response, 'finished', { set: () => void touched++ });
+    Object.defineProperty(response, 'finished', {
+      set() {
+        touched++;
+      },
+    });
     server.closeIdleConnections();
     expect(touched).toBe(0);
   });

@@ -14,7 +14,10 @@ async function twoNodes(): Promise<Nodes> {
   const nodes = [];
   for (const storage of storages) {
     const unused = new MemoryStorage();
-    const { module, store } = await open('memory storage', OPTIONS, { storage, probe: new Probe(unused, unused) });
+    const { module, store } = await open('memory storage', OPTIONS, {
+      storage,
+      probe: new Probe(unused, unused),
+    });
     nodes.push({ store, exchanges: module.get(Exchanges) });
   }
   return { nodes, storages };
@@ -22,7 +25,7 @@ async function twoNodes(): Promise<Nodes> {
 
 describe('histories', () => {
   it('hold', async () => {
-    if (process.env["TRACE"]) trace();
+    if (process.env['TRACE']) trace();
     const count = Number(process.env['HISTORIES'] ?? 200);
     const seed = Number(process.env['HISTORY_SEED'] ?? 1);
     await runMany(count, seed, await twoNodes());

@@ -215,7 +215,10 @@ class Actor {
     if (holder.came.length === 1) holder.has = holder.came[0];
     const isOpen = holder.session !== undefined && !holder.session.isNew;
     if (isOpen !== (holder.came.length === 1))
-      world.ledger.broken('an id opens what it should not, or does not open what it should (S3, S43)', `${isOpen}`);
+      world.ledger.broken(
+        'an id opens what it should not, or does not open what it should (S3, S43)',
+        `${isOpen}`,
+      );
     if (!holder.session) this.isOver = true;
   }
 
@@ -281,7 +284,8 @@ class Actor {
       case 'save': {
         const wasOutside = holder.has !== undefined && this.active === 1 && holder.isOutside;
         await (operation.pick % 2 ? session.save() : this.node.store.save(session));
-        if (wasOutside) ledger.broken('save() of a session that had ended, or was another’s, resolved (S27, S56)');
+        if (wasOutside)
+          ledger.broken('save() of a session that had ended, or was another’s, resolved (S27, S56)');
         return holder.acknowledged('save() resolved', unsaved);
       }
       case 'start': {
@@ -291,7 +295,8 @@ class Actor {
         return holder.acknowledged('start() resolved', new Map());
       }
       case 'tap':
-        if (await this.tap(operation, (fn) => session.tap(fn))) holder.acknowledged('tap() resolved', unsaved);
+        if (await this.tap(operation, (fn) => session.tap(fn)))
+          holder.acknowledged('tap() resolved', unsaved);
         return;
       case 'locked':
         return holder.exchange && this.locked(operation);
@@ -310,7 +315,8 @@ class Actor {
       }
       case 'logout':
         await session.logout();
-        if (!holder.hadFaults && holder.has && !holder.isOutside) ledger.broken('logout() resolved, and the session lives (S26)');
+        if (!holder.hadFaults && holder.has && !holder.isOutside)
+          ledger.broken('logout() resolved, and the session lives (S26)');
         return holder.restarts(began);
       case 'flushHeaders':
         return this.flushHeaders();
@@ -335,7 +341,10 @@ class Actor {
   }
 
   /** Adds one to what only taps write. Nothing is lost, nothing counts twice. */
-  private async tap(operation: Operation, tap: (fn: (data: Bag) => unknown) => Promise<unknown>): Promise<boolean> {
+  private async tap(
+    operation: Operation,
+    tap: (fn: (data: Bag) => unknown) => Promise<unknown>,
+  ): Promise<boolean> {
     const { holder, world } = this;
     const { ledger } = world;
     const { pick } = operation;
@@ -413,7 +422,9 @@ class Actor {
     response.end();
     await response.whole;
     if (response.sentStatus === 200) {
-      const same = holder.refused?.size === unsaved.size && [...unsaved.keys()].every((key) => holder.refused!.get(key) === unsaved.get(key));
+      const same =
+        holder.refused?.size === unsaved.size &&
+        [...unsaved.keys()].every((key) => holder.refused!.get(key) === unsaved.get(key));
       if (!wasRefused && !same) holder.acknowledged('a response went out', unsaved);
     } else if (!holder.hadFaults) {
       world.ledger.broken('a response was replaced without a reason', `by a ${response.sentStatus}`);
@@ -442,7 +453,8 @@ class Actor {
     const { holder, world } = this;
     const { ledger } = world;
     const known = has && ledger.known(has.handle);
-    const isOutside = known !== undefined && (known.endedAt !== undefined || known.hasChangedHands(holder, has!.handle));
+    const isOutside =
+      known !== undefined && (known.endedAt !== undefined || known.hasChangedHands(holder, has!.handle));
     const isDead = known?.diedAt(has!.proof) !== undefined;
     switch (codeOf(error)) {
       case 'ERR_SESSION_GONE':

@@ -46,7 +46,11 @@ export class Holder {
   /** The ids that came with it and were live. */
   came: readonly Opener[] = [];
   /** What was read while it was loaded. */
-  readonly reads: { readonly began: number; readonly record: SessionRecord | undefined; readonly isLive: boolean }[] = [];
+  readonly reads: {
+    readonly began: number;
+    readonly record: SessionRecord | undefined;
+    readonly isLive: boolean;
+  }[] = [];
   /** The session that it has, and its id, once it is stored. */
   has: Opener | undefined;
   /** With what it made that id, if it did not come with it. */
@@ -127,7 +131,10 @@ export class Holder {
       // Neither a timeout alone nor a removal makes a session of a new visitor's.
       if (!this.has && (key === 'ttl' || written.text === null)) continue;
       if (!this.has || (!this.isOutside && !this.isStored(key, written)))
-        this.ledger.broken(`${what}, but what it wrote was not stored`, `${key}=${written.text} of ${this.name}`);
+        this.ledger.broken(
+          `${what}, but what it wrote was not stored`,
+          `${key}=${written.text} of ${this.name}`,
+        );
     }
   }
 
@@ -144,7 +151,8 @@ export class Holder {
     const granted = has && this.grants.get(has.handle);
     if (granted === undefined) return;
     const known = this.ledger.known(has!.handle);
-    if ((known.diedAt(has!.proof) ?? Infinity) < granted) this.ledger.broken('it ran although its id was dead (S57)');
+    if ((known.diedAt(has!.proof) ?? Infinity) < granted)
+      this.ledger.broken('it ran although its id was dead (S57)');
     if (known.users.some(({ at, by }) => at > this.bases.get(has!.handle)!.at && at < granted && by !== this))
       this.ledger.broken('it ran although another had logged in (S57)');
   }

@@ -57,10 +57,13 @@ export async function run(history: History, { nodes, storages, place }: Nodes): 
 const START = new Date('2030-01-01T12:00:00.000Z');
 
 /** Leaves out whatever is not needed for the rule to be broken. */
-export async function shorten(history: History, breaks: (shorter: History) => Promise<boolean>): Promise<History> {
+export async function shorten(
+  history: History,
+  breaks: (shorter: History) => Promise<boolean>,
+): Promise<History> {
   let shortest = history;
   for (let size = history.operations.length >> 1; size >= 1; size >>= 1) {
-    for (let i = 0; i < shortest.operations.length; ) {
+    for (let i = 0; i < shortest.operations.length;) {
       const operations = shortest.operations.toSpliced(i, size);
       const shorter = { ...shortest, operations };
       if (await breaks(shorter)) shortest = shorter;
@@ -72,7 +75,10 @@ export async function shorten(history: History, breaks: (shorter: History) => Pr
     }
   }
   for (const [i, operation] of shortest.operations.entries()) {
-    const calmer = { ...shortest, operations: shortest.operations.with(i, { ...operation, calm: true, beside: false }) };
+    const calmer = {
+      ...shortest,
+      operations: shortest.operations.with(i, { ...operation, calm: true, beside: false }),
+    };
     if (await breaks(calmer)) shortest = calmer;
   }
   return shortest;

@@ -1,6 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { SessionRecord } from '../../../src/index.js';
-import type { Expectation, SessionChange, SessionLease, UpdateResult } from '../../../src/storage/session-storage.js';
+import type {
+  Expectation,
+  SessionChange,
+  SessionLease,
+  UpdateResult,
+} from '../../../src/storage/session-storage.js';
 import type { Holder } from './holder.js';
 import { type Operation, userOf } from './plan.js';
 import type { Acting } from './slow-storage.js';
@@ -23,7 +28,11 @@ export class Known {
   record: SessionRecord | undefined;
   endedAt: number | undefined;
   /** Whose it was, since when, and by whom it came to be so. */
-  readonly users: { readonly userId: string | undefined; readonly at: number; readonly by: Holder | undefined }[] = [];
+  readonly users: {
+    readonly userId: string | undefined;
+    readonly at: number;
+    readonly by: Holder | undefined;
+  }[] = [];
   /** When each proof died; undefined: it opens the session. */
   readonly proofs = new Map<string, number | undefined>();
   /** The texts that were ever stored, and how often the session had changed hands by then. */
@@ -114,7 +123,17 @@ export class Ledger {
     const known = this.known(handle);
     this.expire();
     call.applied = this.now();
-    note('applied', call.applied, method, handle, call.by?.holder?.name, call.by?.operation.deed, call.given, '=>', result);
+    note(
+      'applied',
+      call.applied,
+      method,
+      handle,
+      call.by?.holder?.name,
+      call.by?.operation.deed,
+      call.given,
+      '=>',
+      result,
+    );
     if (method === 'create') this.created(call, known, call.given as SessionRecord, result as boolean);
     if (method === 'read') this.wasRead(call, known, result as SessionRecord | undefined);
     if (method === 'update') this.updated(call, known, call.given as SessionChange, result as UpdateResult);
@@ -134,7 +153,11 @@ export class Ledger {
     if (!holder) return;
     if (holder.isLoading && method === 'read') {
       const record = result as SessionRecord | undefined;
-      holder.reads.push({ began: call.began, record, isLive: record !== undefined && Date.now() < record.expiresAt });
+      holder.reads.push({
+        began: call.began,
+        record,
+        isLive: record !== undefined && Date.now() < record.expiresAt,
+      });
     }
     const change = (method === 'update' ? call.given : {}) as SessionChange;
     const seesTheProof = method === 'read' || change.expected?.proof !== undefined || result === 'gone';
@@ -148,7 +171,11 @@ export class Ledger {
     if (change.proof !== undefined && result === 'ok') holder.makes(handle, change.proof, by.operation);
     // A rotation whose answer was lost is learnt by reading.
     const { tried } = holder;
-    if (method === 'read' && tried?.by === by.operation && (result as SessionRecord | undefined)?.proof === tried.proof)
+    if (
+      method === 'read' &&
+      tried?.by === by.operation &&
+      (result as SessionRecord | undefined)?.proof === tried.proof
+    )
       holder.makes(handle, tried.proof, by.operation);
   }
 
@@ -157,7 +184,8 @@ export class Ledger {
     if (!result) return;
     const holder = call.by?.holder;
     // A creation whose answer was lost is of no account.
-    if (known.endedAt !== undefined && known.users[0]!.by !== holder) this.broken('a session that ended came back (S27)');
+    if (known.endedAt !== undefined && known.users[0]!.by !== holder)
+      this.broken('a session that ended came back (S27)');
     known.record = record;
     known.users.push({ userId: record.userId, at: call.applied!, by: holder });
     known.proofs.set(record.proof, undefined);
@@ -217,9 +245,12 @@ export class Ledger {
   }
 
   private wasListed({ given }: Call, result: readonly SessionRecord[]): void {
-    const own = [...this.sessions.values()].flatMap(({ record }) => (record && record.userId === given ? [record] : []));
+    const own = [...this.sessions.values()].flatMap(({ record }) =>
+      record && record.userId === given ? [record] : [],
+    );
     const byHandle = (a: SessionRecord, b: SessionRecord) => (a.handle < b.handle ? -1 : 1);
-    if (!same([...result].sort(byHandle), own.sort(byHandle))) this.broken('byUser() gave other sessions', String(given));
+    if (!same([...result].sort(byHandle), own.sort(byHandle)))
+      this.broken('byUser() gave other sessions', String(given));
   }
 
   private end(known: Known, at = this.now()): void {
@@ -239,12 +270,17 @@ export class Ledger {
     for (const [key, text] of Object.entries(set)) {
       if (key === 'count' || key === 'locked') {
         const before = known.counts.get(key) ?? 0;
-        if (Number(text) !== before + 1) this.broken('a turn of tap or a locked route was lost (S54)', `${key} went from ${before} to ${text}`);
+        if (Number(text) !== before + 1)
+          this.broken(
+            'a turn of tap or a locked route was lost (S54)',
+            `${key} went from ${before} to ${text}`,
+          );
         known.counts.set(key, Number(text));
         if (call.by) this.turnsTaken.push(call.by.operation);
       } else if (!key.startsWith('~')) {
         const writer = this.texts.get(text);
-        if (!writer || writer.by !== call.by?.holder) this.broken('data were stored by another than wrote them', `${key}=${text}`);
+        if (!writer || writer.by !== call.by?.holder)
+          this.broken('data were stored by another than wrote them', `${key}=${text}`);
       }
       known.texts.set(text, known.users.length - 1);
       known.setAt.set(key, call.applied!);
@@ -264,7 +300,8 @@ export class Ledger {
   private flashesUsed({ by, handle }: Call, before: SessionRecord, { remove = [] }: SessionChange): void {
     for (const field of remove) {
       if (!field.startsWith('~flash:') || before.data[field] === undefined) continue;
-      if (!by?.holder?.reads.some(({ record }) => record?.handle === handle && record.data[field])) this.broken('a flash was used up by another than the next request');
+      if (!by?.holder?.reads.some(({ record }) => record?.handle === handle && record.data[field]))
+        this.broken('a flash was used up by another than the next request');
     }
   }
 }
@@ -290,5 +327,10 @@ const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value ?? nu
 const same = (a: unknown, b: unknown): boolean => isDeepStrictEqual(plain(a), plain(b));
 
 let tracing = false;
-export function trace() { tracing = true; }
-export function note(...what: unknown[]) { if (tracing) process.stderr.write(what.map((w) => typeof w === 'string' ? w : JSON.stringify(w)).join(' ') + '\n'); }
+export function trace() {
+  tracing = true;
+}
+export function note(...what: unknown[]) {
+  if (tracing)
+    process.stderr.write(what.map((w) => (typeof w === 'string' ? w : JSON.stringify(w))).join(' ') + '\n');
+}

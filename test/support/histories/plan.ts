@@ -113,12 +113,23 @@ export function tell({ seed, later, faults, operations }: History): string {
   return `seed ${seed}: a storage that ${kind}${faults === 0 ? '' : ` and fails ${faults * 100} % of the calls`}\n${lines.join('\n')}`;
 }
 
-const ON_NODES = new Set<Deed>(['request', 'load', 'create', 'tapById', 'destroy', 'revoke', 'destroyByUser', 'purge']);
+const ON_NODES = new Set<Deed>([
+  'request',
+  'load',
+  'create',
+  'tapById',
+  'destroy',
+  'revoke',
+  'destroyByUser',
+  'purge',
+]);
 const OF_HOLDERS = new Set<Deed>(
   (Object.keys(DEEDS) as Deed[]).filter(
     (deed) => !ON_NODES.has(deed) && deed !== 'loseLock' && deed !== 'pass',
   ),
-).add('request').add('load');
+)
+  .add('request')
+  .add('load');
 
 function detail(operation: Operation): string {
   switch (operation.deed) {

@@ -103,18 +103,27 @@ export class SlowStorage extends SessionStorage {
       return after(world.inner.lock(handle, options), granted);
     };
     if (!history.later) return acquire();
-    return schedule.wait(turns(call)).then(acquire).then(
-      (lease) => schedule.wait(turns(call)).then(() => lease),
-      (error: unknown) => schedule.wait(turns(call)).then(() => Promise.reject(error)),
-    );
+    return schedule
+      .wait(turns(call))
+      .then(acquire)
+      .then(
+        (lease) => schedule.wait(turns(call)).then(() => lease),
+        (error: unknown) => schedule.wait(turns(call)).then(() => Promise.reject(error)),
+      );
   }
 
   private release(handle: string, lease: SessionLease): Awaitable<void> {
     return after(
-      this.call('release', handle, undefined, () => {
-        if (this.world.leases.get(handle) === lease) this.world.leases.delete(handle);
-        return lease.release();
-      }, () => this.world.schedule.in(HOLD, () => this.runOut(handle, lease))),
+      this.call(
+        'release',
+        handle,
+        undefined,
+        () => {
+          if (this.world.leases.get(handle) === lease) this.world.leases.delete(handle);
+          return lease.release();
+        },
+        () => this.world.schedule.in(HOLD, () => this.runOut(handle, lease)),
+      ),
       () => undefined,
     );
   }
