@@ -30,6 +30,9 @@ export type Run = (statement: Statement, values: readonly Value[], timeout: numb
 export interface SqlPort {
   readonly dialect: DialectName;
 
+  /** Whether it answers at once, without promises. */
+  readonly synchronous?: boolean | undefined;
+
   /**
    * Settles within `timeout`, as far as the driver allows it. A connection that comes too late is given back; one
    * that does not answer is dropped, and the database told to stop.

@@ -11,6 +11,8 @@ export interface StatementTexts {
   /** Makes room for {@link create}: removes the record if it has expired. */
   readonly removeExpired: string;
   readonly read: string;
+  /** Those of `:handles`. */
+  readonly readMany: string;
   readonly destroy: string;
   readonly byUser: string;
   readonly alive: string;

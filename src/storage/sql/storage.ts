@@ -27,6 +27,7 @@ import {
 } from './options.js';
 import type { Row, Value } from './port.js';
 import { Purge } from './purge.js';
+import { Reads } from './reads.js';
 import { NO_NUMBER, NO_TEXT, recordOf, rowOf, userOf, whole } from './record-row.js';
 import { BATCH, type Statements } from './statements.js';
 import { prepareTables } from './table.js';
@@ -58,6 +59,8 @@ export class SqlStorage extends SessionStorage {
   private readonly statements: Statements;
   private readonly attempts: Attempts;
   private readonly leases: SqlLeases;
+  /** Absent where a read is done at once. */
+  private readonly reads: Reads | undefined;
   private readonly purge: Purge;
   private readonly users: UserIds;
   private readonly createTable: boolean;
@@ -77,6 +80,7 @@ export class SqlStorage extends SessionStorage {
     this.statements = this.dialect.statements;
     this.attempts = new Attempts(port, this.dialect, commandTimeout);
     this.leases = new SqlLeases(this.attempts, this.statements, now);
+    this.reads = port.synchronous ? undefined : new Reads(this.attempts, this.dialect, now);
     this.purge = new Purge(this.attempts, this.dialect);
     this.users = USER_IDS[userId];
     this.createTable = createTable;
@@ -136,9 +140,7 @@ export class SqlStorage extends SessionStorage {
 
   read(handle: string): Awaitable<SessionRecord | undefined> {
     if (!HANDLE.test(handle)) return undefined;
-    return after(this.attempts.run(this.statements.read, { handle, now: this.now() }), ({ rows }) =>
-      rows.length === 0 ? undefined : this.decode(rows[0]),
-    );
+    return after(this.row(handle), (row) => row && this.decode(row));
   }
 
   update(handle: string, change: SessionChange): Awaitable<UpdateResult> {
@@ -214,6 +216,11 @@ export class SqlStorage extends SessionStorage {
 
   override async close(): Promise<void> {
     await this.closeDatabase?.();
+  }
+
+  private row(handle: string): Awaitable<Row | undefined> {
+    if (this.reads) return this.reads.read(handle);
+    return after(this.attempts.run(this.statements.read, { handle, now: this.now() }), ({ rows }) => rows[0]);
   }
 
   private insert(row: Readonly<Record<string, Value>>): Awaitable<boolean> {

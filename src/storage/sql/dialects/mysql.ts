@@ -51,8 +51,8 @@ export function mysql(table: string, schema: string | undefined, userId: UserIdT
   const column = USERS[userId];
   const isText = column.read === TEXT.read;
   // Bytes, which no connection's character set touches.
-  const record = `handle, proof, ${column.read} AS user_id, created_at, touched_at, expires_at, authenticated_at, ttl,
-    client, CAST(data AS BINARY) AS data`;
+  const record = `s.handle AS handle, proof, ${column.read} AS user_id, created_at, touched_at, s.expires_at AS expires_at,
+    authenticated_at, ttl, client, CAST(data AS BINARY) AS data`;
   const expected = `
     (:expectedProof IS NULL OR proof = :expectedProof)
     AND (:expectedTtl IS NULL OR COALESCE(ttl, -1) = :expectedTtl)
@@ -88,7 +88,7 @@ export function mysql(table: string, schema: string | undefined, userId: UserIdT
     return statement;
   };
   const texts: StatementTexts = {
-    look: `SELECT ${record}, purge_after, token, until FROM ${sessions},
+    look: `SELECT ${record}, purge_after, token, until FROM ${sessions} AS s,
       (SELECT token, expires_at AS until FROM ${leases} LIMIT 1) AS leases LIMIT 0`,
     ping: `SELECT 1 AS one`,
     create: `INSERT INTO ${sessions} (handle, proof, user_id, created_at, touched_at, expires_at, authenticated_at,
@@ -96,12 +96,14 @@ export function mysql(table: string, schema: string | undefined, userId: UserIdT
       VALUES (:handle, :proof, ${column.write(':user')}, :createdAt, :touchedAt, :expiresAt, :authenticatedAt,
         :ttl, :client, :data, :expiresAt)`,
     removeExpired: `DELETE FROM ${sessions} WHERE handle = :handle AND expires_at <= :now`,
-    read: `SELECT ${record} FROM ${sessions} WHERE handle = :handle AND expires_at > :now`,
+    read: `SELECT ${record} FROM ${sessions} AS s WHERE handle = :handle AND expires_at > :now`,
+    readMany: `SELECT ${record} FROM ${chosen} STRAIGHT_JOIN ${sessions} AS s ON s.handle = chosen.handle
+      WHERE s.expires_at > :now`,
     destroy: `DELETE FROM ${sessions} WHERE handle = :handle AND expires_at > :now AND ${expected}`,
-    byUser: `SELECT ${record} FROM ${sessions} WHERE user_id = ${column.write(':user')} AND expires_at > :now`,
+    byUser: `SELECT ${record} FROM ${sessions} AS s WHERE user_id = ${column.write(':user')} AND expires_at > :now`,
     alive: `SELECT s.handle AS handle FROM ${chosen} STRAIGHT_JOIN ${sessions} AS s ON s.handle = chosen.handle
       WHERE s.expires_at > :now`,
-    list: `SELECT ${record} FROM ${sessions} WHERE handle > :after AND expires_at > :now
+    list: `SELECT ${record} FROM ${sessions} AS s WHERE handle > :after AND expires_at > :now
       ORDER BY handle LIMIT ${BATCH}`,
     count: `SELECT COUNT(*) AS count FROM ${sessions}`,
     due: `SELECT handle, ${column.read} AS user_id, expires_at FROM ${sessions} WHERE purge_after <= :now

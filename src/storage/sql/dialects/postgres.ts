@@ -46,6 +46,7 @@ export function postgres(table: string, schema: string | undefined, userId: User
       ON CONFLICT (handle) DO NOTHING`,
     removeExpired: `DELETE FROM ${sessions} WHERE handle = :handle AND expires_at <= :now::bigint`,
     read: `SELECT ${record} FROM ${sessions} WHERE handle = :handle AND expires_at > :now::bigint`,
+    readMany: `SELECT ${record} FROM ${sessions} WHERE handle = ANY (:handles::text[]) AND expires_at > :now::bigint`,
     destroy: `DELETE FROM ${sessions} WHERE handle = :handle AND expires_at > :now::bigint AND ${expected}`,
     byUser: `SELECT ${record} FROM ${sessions} WHERE user_id = :user::text::${userId} AND expires_at > :now::bigint`,
     alive: `SELECT handle FROM ${sessions} WHERE handle = ANY (:handles::text[]) AND expires_at > :now::bigint`,

@@ -49,6 +49,7 @@ export function sqlite(table: string, schema: string | undefined, userId: UserId
       ON CONFLICT (handle) DO NOTHING`,
     removeExpired: `DELETE FROM ${sessions} WHERE handle = :handle AND expires_at <= :now`,
     read: `SELECT ${record} FROM ${sessions} WHERE handle = :handle AND expires_at > :now`,
+    readMany: `SELECT ${record} FROM ${sessions} WHERE handle IN (${chosen}) AND expires_at > :now`,
     destroy: `DELETE FROM ${sessions} WHERE handle = :handle AND expires_at > :now AND ${expected}`,
     byUser: `SELECT ${record} FROM ${sessions} WHERE user_id = ${user(':user')} AND expires_at > :now`,
     alive: `SELECT handle FROM ${sessions} WHERE handle IN (${chosen}) AND expires_at > :now`,

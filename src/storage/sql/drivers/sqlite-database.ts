@@ -35,6 +35,7 @@ export const isSqliteDatabase = (value: any): value is SqliteDatabase =>
 /** Answers at once. */
 export class SqliteDatabasePort implements SqlPort {
   readonly dialect = 'sqlite';
+  readonly synchronous = true;
   private readonly prepared = new Map<Statement, Prepared>();
   /** The application's own busy timeout, if it is too long; it holds for everything but our statements. */
   private readonly patience: number | undefined;

@@ -27,6 +27,7 @@ const DIALECTS: Readonly<Record<string, DialectName>> = {
  */
 export class TypeormPort implements SqlPort {
   readonly dialect: DialectName;
+  readonly synchronous: boolean;
   private known: { readonly pool: unknown; readonly port: SqlPort } | undefined;
 
   constructor(
@@ -41,7 +42,8 @@ export class TypeormPort implements SqlPort {
       );
     }
     this.dialect = dialect;
-    if (dialect === 'sqlite') this.pinned = undefined;
+    this.synchronous = dialect === 'sqlite';
+    if (this.synchronous) this.pinned = undefined;
   }
 
   run(statement: Statement, values: readonly Value[], timeout: number): Awaitable<Result> {
