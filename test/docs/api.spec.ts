@@ -1,3 +1,5 @@
+import { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { Logger } from '@nestjs/common';
 import { ExecutionContextHost } from '@nestjs/core/helpers/execution-context-host.js';
@@ -65,10 +67,10 @@ it.each([
   [GateGuard, [{}, { banned: true }]],
 ])('%p lets one in and not the other', async (Guard, people) => {
   const app = await start([], [Guard]);
-  const response = { setHeader: () => undefined, on: () => undefined };
   const ask = async (data: object) => {
-    const headers = { cookie: await sessionCookie(app, { data }) };
-    const context = new ExecutionContextHost([{ headers }, response], Guard, ask);
+    const request = new IncomingMessage(new Socket());
+    request.headers.cookie = await sessionCookie(app, { data });
+    const context = new ExecutionContextHost([request, new ServerResponse(request)], Guard, ask);
     return app.get(Guard).canActivate(context);
   };
   expect(await Promise.all(people.map(ask))).toEqual([true, false]);
