@@ -34,7 +34,7 @@ import { prepareTables } from './table.js';
 import { USER_IDS, type UserIds } from './users.js';
 
 /** How often an update may find that what kept it from being made is gone again. */
-const MAX_TRIES = 20;
+const ROUNDS = 20;
 
 /** What every handle of the library is made of; another one names no record. */
 const HANDLE = /^[\w-]{1,64}$/;
@@ -266,8 +266,8 @@ export class SqlStorage extends SessionStorage {
         if (!holds) return 'lost';
         // Some drivers count only rows that an update left different.
         if (changesNothing(record, change)) return 'ok';
-        if (tries < MAX_TRIES) return this.tryUpdate(handle, change, tries + 1);
-        throw new Error(`SqlStorage: session ${handle} changed ${MAX_TRIES} times meanwhile.`);
+        if (tries < ROUNDS) return this.tryUpdate(handle, change, tries + 1);
+        throw new Error(`SqlStorage: session ${handle} changed ${ROUNDS} times meanwhile.`);
       });
     });
   }
