@@ -289,7 +289,8 @@ export class Exchange implements Outgoing, StateExchange {
    * that its id still opens the session (S11).
    */
   private mustTouch(state: SessionState): boolean {
-    if (!state.isOwner || this.isToldItsId() || state.refused?.error instanceof SessionStorageError) return false;
+    if (!state.isOwner || this.isToldItsId() || state.refused?.error instanceof SessionStorageError)
+      return false;
     return (state.hasMoved && !this.headersSent) || (this.counts && !this.touch && touchIsDue(state));
   }
 
