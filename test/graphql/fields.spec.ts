@@ -7,6 +7,7 @@ import { type INestApplication, Module, UseGuards } from '@nestjs/common';
 import { Field, ID, Int, ObjectType, Query, ResolveField, Resolver } from '@nestjs/graphql';
 import { Test } from '@nestjs/testing';
 import type { FastifyInstance } from 'fastify';
+import { ExecutionContextHost } from '@nestjs/core/helpers/execution-context-host.js';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Session, SessionGuard, SessionLock, SessionModule, UseSession } from '../../src/index.js';
 import { type AnySession, type Bag, type RunningApp } from '../support/app.js';
@@ -181,6 +182,17 @@ describe.each(stackPerDriver)('the context of the driver: %s', (_title, stack) =
     expect(messagesOf(answer)[0]).toMatch(/"req" of th(e|is) GraphQL context is not the/);
     expect(answer.setCookies).toEqual([]);
   });
+});
+
+it('a resolver of references, which gets no arguments, has the session too', async () => {
+  const app = await run(stackPerDriver[0]![1]);
+  const { id } = await app.store.create({ data: { name: 'ada' } });
+  const req = new IncomingMessage(new Socket());
+  Object.assign(req, { method: 'POST', headers: { cookie: `sid=${id}` } });
+  const reference = { __typename: 'Item', id: '1' };
+  const host = new ExecutionContextHost([reference, { req, res: new ServerResponse(req) }, { path: {} }]);
+  host.setType('graphql');
+  expect((await app.store.of(host)).get('name')).toBe('ada');
 });
 
 describe('two SessionModules in one application', () => {

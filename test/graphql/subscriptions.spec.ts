@@ -213,7 +213,7 @@ describe.each(stackPerDriver)('sockets of GraphQL: %s', (_title, stack) => {
     expect(await send('{ me }')).toEqual({ me: 'nobody' });
   });
 
-  it("a page of another origin gets nothing of the visitor's session, and nothing is read (S61, S64)", async () => {
+  it('a page of another origin gets nothing of a session of the visitor, and nothing is read (S61, S64)', async () => {
     const app = await run(stack, { crossOrigin: { trustedOrigins: ['https://app.example'] } });
     const { cookie } = await sessionIn(app);
     const from = (origin: string) => connect(app, { cookie, origin });

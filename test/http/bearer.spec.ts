@@ -226,7 +226,7 @@ describe.each(stacks)('bearers beside cookies: %s', (_title, stack) => {
     expect(app.probe.peek(handleOf(forged))).toBeUndefined();
   });
 
-  it('an id in the query, the body, a cookie of the token or another header is ignored (S6)', async () => {
+  it('an id in the query, the body, a cookie of the token or another header is ignored (S6, S63)', async () => {
     const token = tokenOf(await get('/login/ada', ASKS))!;
     app.reset();
     const nobody = { isNew: true, hadSession: false, userId: null };
