@@ -21,6 +21,15 @@ type HeaderValue = number | string | string[];
 /** The platform's own methods for the headers of a response. */
 export type HeaderMethods = Pick<ServerResponse, 'getHeader' | 'setHeader'>;
 
+/** `writeHead` takes headers second, or third after a reason. */
+export function headersAt([, second, third]: unknown[]): 1 | 2 {
+  return typeof second === 'string' || third !== undefined ? 2 : 1;
+}
+
+export function headersIn(writeHeadArgs: unknown[]): GivenHeaders {
+  return writeHeadArgs[headersAt(writeHeadArgs)] as GivenHeaders;
+}
+
 const TOKEN = 'X-Session-Token';
 
 /**

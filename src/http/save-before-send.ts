@@ -10,6 +10,8 @@ import {
   dropBodyHeaders,
   type GivenHeaders,
   type HeaderMethods,
+  headersAt,
+  headersIn,
   type SessionHeaders,
   takeOffSessionHeaders,
 } from './response-headers.js';
@@ -293,15 +295,6 @@ export class SaveBeforeSend {
     };
     response.on('error', this.onError);
   }
-}
-
-/** `writeHead` takes headers second, or third after a reason. */
-function headersAt([, second, third]: unknown[]): 1 | 2 {
-  return typeof second === 'string' || third !== undefined ? 2 : 1;
-}
-
-function headersIn(writeHeadArgs: unknown[]): GivenHeaders {
-  return writeHeadArgs[headersAt(writeHeadArgs)] as GivenHeaders;
 }
 
 function byteLength([chunk, encoding]: unknown[]): number {

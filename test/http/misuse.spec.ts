@@ -222,6 +222,7 @@ const rawDeeds: Record<string, Deed> = {
   },
   'trailers of a body with a length, at the end'(raw, note) {
     raw.setHeader('Trailer', 'X-Trailer');
+    raw.setHeader('Content-Length', 5);
     attempt(note, 'end', () => raw.end('first'));
     raw.removeHeader('Trailer');
     raw.end('first');
@@ -345,6 +346,10 @@ const ownDeeds: Record<string, Deed> = {
   'answers and rejects'(response) {
     response.send('first');
     return Promise.reject(new Error('too late'));
+  },
+  'answers and passes an error on'(response) {
+    response.send('first');
+    response.req?.next?.(new Error('too late'));
   },
   'answers by Node and by the platform'(response, note) {
     const raw = response.raw ?? response;
