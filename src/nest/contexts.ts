@@ -94,8 +94,9 @@ export function openIn(
 ): Awaitable<Exchange> {
   const route = askOf(host);
   const touch = asked.touch ?? route.touch ?? (isField || route === NONE ? undefined : true);
-  const crossOrigin = asked.crossOrigin ?? route.crossOrigin;
-  return refusing(operation, () => exchanges.open(request, response, { touch, crossOrigin }, operation));
+  const ask = { touch, crossOrigin: asked.crossOrigin ?? route.crossOrigin };
+  if (!operation) return exchanges.open(request, response, ask);
+  return refusing(operation, () => exchanges.open(request, response, ask, operation));
 }
 
 /** Runs a check of the origin. GraphQL tells clients what an error's message says, and there is nothing to tell. */

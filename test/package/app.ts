@@ -3,7 +3,9 @@ import 'reflect-metadata';
 import { Controller, Get, Injectable, Module, Post } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Session, SessionModule, SessionStore } from 'nest-sessions';
-import { describeSessionStorage, sessionCookie } from 'nest-sessions/testing';
+import { RedisStorage } from 'nest-sessions/redis';
+import { SqlStorage } from 'nest-sessions/sql';
+import { describeSessionStorage, sessionCookie, testSession } from 'nest-sessions/testing';
 
 declare module 'nest-sessions' {
   interface SessionData {
@@ -53,6 +55,24 @@ function expect(what: string, actual: unknown, expected: unknown): void {
   if (actual !== expected) throw new Error(`${what}: expected ${String(expected)}, got ${String(actual)}`);
 }
 
+const WRONG = 'nowhere://';
+
+const foreign = async (url: string, cookie: string) =>
+  String(
+    (
+      await fetch(`${url}/logout`, {
+        method: 'POST',
+        headers: { cookie, origin: 'https://elsewhere.example' },
+      })
+    ).status,
+  );
+
+const refusal = (work: () => Promise<unknown>): Promise<unknown> =>
+  work().then(
+    () => 'none',
+    (error: { code?: string }) => error.code,
+  );
+
 async function main(): Promise<void> {
   const app = await NestFactory.create(AppModule, { logger: ['warn', 'error'] });
   await app.listen(0, '127.0.0.1');
@@ -72,6 +92,11 @@ async function main(): Promise<void> {
     'ada',
   );
   expect('contract suite', typeof describeSessionStorage, 'function');
+  expect('a session for a unit test', (await testSession({ userId: 'ada' })).userId, 'ada');
+  expect('a page of another origin', await foreign(url, cookie), '403');
+  expect('tables', SqlStorage.ddl('sqlite').includes('sessions_leases'), true);
+  for (const storage of [RedisStorage, SqlStorage])
+    expect('a URL of no database', await refusal(() => storage.connect(WRONG)), 'ERR_SESSION_OPTIONS');
   await app.close();
   console.log('works');
 }
