@@ -1,100 +1,35 @@
-import type { IncomingMessage } from 'node:http';
 import { inspect } from 'node:util';
 import { after, type Awaitable, isThenable } from '../awaitable.js';
-import { SessionError } from '../errors.js';
-import { SessionCrossOriginError, SessionStorageError } from '../errors.http.js';
+import { SessionStorageError } from '../errors.http.js';
 import { alone, commit, look, refuse, touchIsDue, type Written } from '../session/save.js';
 import { Session } from '../session/session.js';
 import type { Sessions } from '../session/sessions.js';
 import type { SessionState, StateExchange } from '../session/state.js';
-import { refusalOfRequest } from './cross-origin.js';
-import type { HttpSettings } from './settings.js';
-import { type AnyResponse, type CookieRequest, isHandshake, rawOf, rawResponseOf } from './request.js';
-import { attachExchange, exchangeOf } from './response-patch.js';
+import { type CookieRequest, isHandshake, rawOf } from './request.js';
 import type { SessionHeaders } from './response-headers.js';
 import type { Outgoing, SaveBeforeSend } from './save-before-send.js';
-import type { ReceivedIds, SessionTransport } from './transport.js';
+import type { HttpSettings } from './settings.js';
+import type { ReceivedIds, SessionTransport, TransportName } from './transport.js';
+import { whatToTell } from './what-to-tell.js';
 
-/** How a session is asked for. */
-export interface Ask {
-  /** False: this does not count as use. Undefined: it does, unless the route said otherwise. */
-  readonly touch?: boolean | undefined;
-  /** `'allow'`: from whatever origin the request comes. */
-  readonly crossOrigin?: 'allow' | undefined;
-}
-
-/**
- * Exchanges of the handshakes of sockets, by the operation that asked. There is no response: the client can be told no
- * id, nothing is saved unless it is asked for, and it is no use of the session. Each operation reads it anew, as sockets
- * live long.
- */
-const handshakes = new WeakMap<object, Exchange>();
-
-/** The exchanges of one module: each request's is made when its session is first asked for. */
-export class Exchanges {
-  private readonly refused = new WeakSet<IncomingMessage>();
-
-  constructor(
-    readonly sessions: Sessions,
-    readonly transport: SessionTransport,
-    readonly settings: HttpSettings,
-  ) {}
-
-  /**
-   * @param operation of several that come over one socket, the one that asks
-   * @throws {SessionCrossOriginError} if the request may not open a session, before anything is read (S61)
-   * @throws {SessionError} if the request has a session of another module, or leads to no response
-   */
-  open(
-    request: CookieRequest,
-    response?: AnyResponse,
-    ask: Ask = {},
-    operation?: object,
-  ): Awaitable<Exchange> {
-    const raw = rawOf(request);
-    const known = exchangeOfRequest(request, operation);
-    const rawResponse = known || isHandshake(raw) ? undefined : rawResponseOf(raw, response);
-    // A request that is wrapped may not show what belongs to it, but its response does.
-    const found = known ?? (rawResponse && (exchangeOf(raw, rawResponse) as Exchange | undefined));
-    if (found && found.module !== this) {
-      throw new SessionError(
-        'This request has a session of another SessionModule already: one request, one module.',
-      );
-    }
-    const exchange = found ?? new Exchange(this, request);
-    if (ask.crossOrigin !== 'allow') exchange.checkOrigin();
-    if (!found && rawResponse) exchange.out = attachExchange(rawResponse, exchange);
-    if (!found && !rawResponse && operation) handshakes.set(operation, exchange);
-    exchange.count(isHandshake(raw) ? false : ask.touch);
-    return exchange.load();
-  }
-
-  /** @throws {SessionCrossOriginError} unless mode is `'log'`, if the request comes from another origin (S61) */
-  refuseCrossOrigin(request: CookieRequest): void {
-    const { sessions, settings } = this;
-    const refusal = refusalOfRequest(request, settings.crossOrigin);
-    if (!refusal) return;
-    const error = new SessionCrossOriginError(refusal);
-    const raw = rawOf(request);
-    // However many ask for the session of a request, it is refused once.
-    if (!this.refused.has(raw)) {
-      this.refused.add(raw);
-      sessions.events.emit('refused');
-      sessions.events.warn(error.message);
-    }
-    if (settings.crossOrigin.mode !== 'log') throw error;
-  }
+/** What the exchanges of one module have in common. */
+export interface ExchangeParts {
+  readonly sessions: Sessions;
+  readonly transport: SessionTransport;
+  readonly settings: HttpSettings;
 }
 
 /**
  * One request together with its response: it loads the session once, writes its use once, saves before anything leaves,
  * and decides what the client is told.
  */
-export class Exchange implements Outgoing, StateExchange {
+export class Exchange<Module extends ExchangeParts = ExchangeParts> implements Outgoing, StateExchange {
   /** Undefined until it is loaded. */
   session: Session<any> | undefined;
   /** Stands before the response; set when the exchange is attached to it. */
   out: SaveBeforeSend | undefined;
+  /** The request may open a session, wherever it comes from. */
+  originPassed = false;
 
   private readonly received: ReceivedIds;
   private state: SessionState | undefined;
@@ -104,15 +39,19 @@ export class Exchange implements Outgoing, StateExchange {
   /** How many sessions had ended when this one was last seen to be there. */
   private endsSeen = 0;
   private used: boolean | undefined;
-  private originChecked = false;
   private loading: PromiseLike<this> | undefined;
   private settling: PromiseLike<void> | undefined;
 
   constructor(
-    readonly module: Exchanges,
-    private readonly request: CookieRequest,
+    readonly module: Module,
+    readonly request: CookieRequest,
   ) {
     this.received = module.transport.receive(request);
+  }
+
+  /** How the id came. */
+  get via(): TransportName {
+    return this.received.via;
   }
 
   get headersSent(): boolean {
@@ -128,14 +67,6 @@ export class Exchange implements Outgoing, StateExchange {
     if (this.used || (touch !== true && this.used !== undefined)) return;
     const { touchWhen } = this.module.settings;
     this.used = touch !== false && (touchWhen === undefined || touchWhen(this.request));
-  }
-
-  /** A foreign page cannot send a bearer's header unasked, so bearers are not checked. */
-  checkOrigin(): void {
-    if (this.originChecked) return;
-    const { mode } = this.module.settings.crossOrigin;
-    if (mode !== 'allow' && this.received.via !== 'bearer') this.module.refuseCrossOrigin(this.request);
-    this.originChecked = true;
   }
 
   /** Reads the session once; whoever asks meanwhile waits for the same, and after a failure it is tried again. */
@@ -315,32 +246,4 @@ export class Exchange implements Outgoing, StateExchange {
     await loading.then(undefined, () => undefined);
     await new Promise(setImmediate);
   }
-}
-
-/** What the client is told of its session. */
-export type Told = 'nothing' | 'new id' | 'id again' | 'ended';
-
-/**
- * What the client is told when the headers go out: the one place that decides it.
- *
- * | the session as this holder has it                          | the client is told                     |
- * |------------------------------------------------------------|----------------------------------------|
- * | stored, its id is not the one that came: new or rotated     | the new id                             |
- * | stored, its id came, its use was written                    | the id again, for its new deadline     |
- * | stored, its id came                                         | nothing                                |
- * | rotated elsewhere, ended elsewhere, another user's          | nothing: that id is dead (S11, S27)    |
- * | ended by this request, and its id came                      | that it has ended (S28)                |
- * | ended by this request, its id never went out; not stored    | nothing (S29)                          |
- *
- * @param came proofs of the ids that came and were live
- * @param renewed whether this exchange wrote the use of the session
- */
-export function whatToTell(came: readonly string[], renewed: boolean, state: SessionState): Told {
-  if (state.isOwner) return !came.includes(state.proof) ? 'new id' : renewed ? 'id again' : 'nothing';
-  return state.hasEnded && came.length > 0 ? 'ended' : 'nothing';
-}
-
-/** The exchange that a request carries already, or of a handshake the operation. */
-export function exchangeOfRequest(request: CookieRequest, operation?: object): Exchange | undefined {
-  return (exchangeOf(rawOf(request)) as Exchange | undefined) ?? (operation && handshakes.get(operation));
 }

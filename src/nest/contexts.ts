@@ -2,7 +2,8 @@ import { type ArgumentsHost, type ExecutionContext, ForbiddenException } from '@
 import type { Awaitable } from '../awaitable.js';
 import { SessionError } from '../errors.js';
 import { SessionCrossOriginError } from '../errors.http.js';
-import { type Ask, type Exchange, type Exchanges, exchangeOfRequest } from '../http/exchange.js';
+import type { Exchange } from '../http/exchange.js';
+import { type Ask, type Exchanges, exchangeOfRequest } from '../http/exchanges.js';
 import { type AnyResponse, type CookieRequest, rawOf } from '../http/request.js';
 
 /** Metadata of a route or a controller: how it asks for the session. */

@@ -1,5 +1,5 @@
 import { type CanActivate, type ExecutionContext, Inject, Injectable, Optional } from '@nestjs/common';
-import { Exchanges } from '../http/exchange.js';
+import { Exchanges } from '../http/exchanges.js';
 import { askOf, refusing, requestIn } from './contexts.js';
 import { demandModule } from './session.loader.js';
 

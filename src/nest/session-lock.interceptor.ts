@@ -8,7 +8,7 @@ import {
 } from '@nestjs/common';
 import { from, lastValueFrom, type Observable } from 'rxjs';
 import { SessionError } from '../errors.js';
-import { Exchanges } from '../http/exchange.js';
+import { Exchanges } from '../http/exchanges.js';
 import { demandRequest, openIn } from './contexts.js';
 import { demandModule } from './session.loader.js';
 

@@ -8,7 +8,7 @@ import {
   UseInterceptors,
 } from '@nestjs/common';
 import { after, type Awaitable } from '../awaitable.js';
-import { exchangeOfRequest } from '../http/exchange.js';
+import { exchangeOfRequest } from '../http/exchanges.js';
 import { asking, exchangesOf, openIn, requestIn, whyNoRequest } from './contexts.js';
 import { SessionLoader } from './session.loader.js';
 import { SessionLockInterceptor } from './session-lock.interceptor.js';

@@ -10,7 +10,7 @@ import {
 import type { Observable } from 'rxjs';
 import { after } from '../awaitable.js';
 import { SessionError } from '../errors.js';
-import { Exchanges } from '../http/exchange.js';
+import { Exchanges } from '../http/exchanges.js';
 import { openIn, requestIn } from './contexts.js';
 
 /**

@@ -1,7 +1,7 @@
 import type { ArgumentsHost, OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
 import type { Observable } from 'rxjs';
 import { SessionError } from '../errors.js';
-import type { Exchanges } from '../http/exchange.js';
+import type { Exchanges } from '../http/exchanges.js';
 import type { AnyResponse, CookieRequest } from '../http/request.js';
 import type { SessionEvent } from '../session/events.js';
 import type { DefaultSessionData, StoredData } from '../session/session-data.js';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, it } from '@jest/globals';
-import { Exchanges } from '../../src/http/exchange.js';
+import { Exchanges } from '../../src/http/exchanges.js';
 import { MemoryStorage } from '../../src/index.js';
 import { freezeTime, unfreezeTime } from '../support/clock.js';
 import { type Nodes, OPTIONS, runMany, SlowStorage, trace } from '../support/histories/index.js';

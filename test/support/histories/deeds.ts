@@ -1,5 +1,5 @@
 import type { SessionStore } from '../../../src/index.js';
-import type { Exchanges } from '../../../src/http/exchange.js';
+import type { Exchanges } from '../../../src/http/exchanges.js';
 import type { Bag } from '../session-bench.js';
 import { passTime } from '../clock.js';
 import { type Client, Holder, openerOf, type Opener } from './holder.js';
