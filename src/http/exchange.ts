@@ -62,6 +62,10 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
     return this.used === true;
   }
 
+  describeClient(): unknown {
+    return this.module.settings.describeClient?.(this.request);
+  }
+
   /** Whether this request counts as use: whoever asks first decides, and later only an explicit yes changes a no. */
   count(touch: boolean | undefined): void {
     if (this.used || (touch !== true && this.used !== undefined)) return;

@@ -18,4 +18,6 @@ export interface HttpSettings {
   readonly transport: readonly ('cookie' | 'bearer')[];
   /** Whether a request counts as use; absent: every one does. */
   readonly touchWhen: ((request: any) => boolean) | undefined;
+  /** What is kept of the client beside a session; absent: nothing. What it gives is not checked yet. */
+  readonly describeClient: ((request: any) => object | undefined) | undefined;
 }

@@ -70,9 +70,17 @@ export interface SessionModuleOptions {
   crossOrigin?: 'refuse' | 'log' | 'allow' | CrossOriginOptions | undefined;
   /** Whether a request counts as use; a poll should not. It gets the platform's request. Default every one does. */
   touchWhen?: ((request: any) => boolean) | undefined;
+  /**
+   * What is kept of the client when a session is created and at every login, as a device list shows it: an object of at
+   * most 1 KB of JSON. It gets the platform's request. Default nothing.
+   */
+  describeClient?: ((request: any) => ClientDescription | undefined) | undefined;
   /** How clients send their id: by cookie (the default), by `Authorization: Bearer`, or both in a list. */
   transport?: Transport | readonly Transport[] | undefined;
 }
+
+/** Nobody waits for a promise. */
+type ClientDescription = object & { readonly then?: never };
 
 type Transport = HttpSettings['transport'][number];
 
@@ -154,6 +162,7 @@ export const OPTIONS = {
   },
   crossOrigin: crossOriginRule,
   touchWhen: functionThat('gets a request and returns true or false'),
+  describeClient: functionThat('gets a request and returns an object'),
   transport: {
     takes: '"cookie", "bearer" or a list of both',
     accepts: (value) => listOf(value).length > 0 && listOf(value).every((one) => TRANSPORTS.includes(one)),
@@ -208,6 +217,7 @@ export function resolveOptions(options: SessionModuleOptions = {}): ModuleSettin
     crossOrigin: resolveCrossOrigin(given.crossOrigin ?? 'refuse'),
     transport: [...new Set(listOf(given.transport ?? 'cookie'))],
     touchWhen: given.touchWhen,
+    describeClient: given.describeClient,
     storage: given.storage ?? new MemoryStorage(),
     purge: { cron: given.purge === false ? false : cron, batch },
     warnings: doubts.filter((doubt) => doubt !== undefined),

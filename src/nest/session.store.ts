@@ -32,6 +32,8 @@ export interface SessionInfo<T = DefaultSessionData> {
   /** Last use, to within `touchAfter`. */
   readonly touchedAt: Date;
   readonly expiresAt: Date;
+  /** What `describeClient` said of the client when the session was created, or at the last login. */
+  readonly client: Record<string, any> | undefined;
   readonly data: StoredData<T>;
 }
 
@@ -187,6 +189,7 @@ export class SessionStore<T extends object = DefaultSessionData>
       authenticatedAt: authenticatedAt === undefined ? undefined : new Date(authenticatedAt),
       touchedAt: new Date(touchedAt),
       expiresAt: new Date(expiresAt),
+      client: this.#sessions.clientOf(record),
       data: this.#sessions.valuesOf(record).toJSON() as StoredData<T>,
     };
   }

@@ -221,7 +221,7 @@ export class CheckedStorage {
 /** Whether a record is what the contract says: a storage may hold what anybody wrote into it. */
 function hasShape(record: SessionRecord): boolean {
   if (typeof record !== 'object' || record === null) return false;
-  const { proof, createdAt, touchedAt, expiresAt, authenticatedAt, ttl, userId, data } = record;
+  const { proof, createdAt, touchedAt, expiresAt, authenticatedAt, ttl, userId, client, data } = record;
   return (
     typeof proof === 'string' &&
     Number.isFinite(createdAt) &&
@@ -230,6 +230,7 @@ function hasShape(record: SessionRecord): boolean {
     (authenticatedAt === undefined || Number.isFinite(authenticatedAt)) &&
     (ttl === undefined || Number.isFinite(ttl)) &&
     (userId === undefined || typeof userId === 'string') &&
+    (client === undefined || typeof client === 'string') &&
     typeof data === 'object' &&
     data !== null
   );

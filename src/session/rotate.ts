@@ -1,6 +1,7 @@
 import { SessionConflictError } from '../errors.http.js';
 import type { SessionRecord } from '../storage/record.js';
 import type { SessionChange, UpdateResult } from '../storage/session-storage.js';
+import { describedClient } from './client.js';
 import { deadline } from './deadlines.js';
 import { newSecret, proofOf } from './id.js';
 import {
@@ -25,7 +26,7 @@ import { checkUser } from './users.js';
  */
 
 /** What a rotation may change besides the secret; a timeout of null: none of its own from now on. */
-type Binding = Pick<SessionChange, 'authenticatedAt' | 'ttl'> & { readonly userId?: string };
+type Binding = Pick<SessionChange, 'authenticatedAt' | 'ttl' | 'client'> & { readonly userId?: string };
 
 /** A new secret for the same session; the old id is dead at once. */
 export function regenerate(state: SessionState): Promise<void> {
@@ -52,8 +53,13 @@ export async function login(state: SessionState, userId: string, ttl: number | u
     refuseSent(state, 'login() must be called');
     const { record } = state;
     if (record) {
-      const its = { userId, authenticatedAt: Date.now(), ttl: ttl ?? state.ttl ?? ttlFor(record, userId) };
-      const result = state.outside ? 'conflict' : await asked(state, () => rotate(state, its));
+      const its = () => ({
+        userId,
+        authenticatedAt: Date.now(),
+        ttl: ttl ?? state.ttl ?? ttlFor(record, userId),
+        client: clientFor(state, record),
+      });
+      const result = state.outside ? 'conflict' : await asked(state, () => rotate(state, its()));
       if (result === 'ok') return;
       const found = result === 'conflict' ? await state.storage.read(state.handle!) : undefined;
       if (found) return joinOrRefuse(state, found, userId);
@@ -90,6 +96,12 @@ function ttlFor({ userId, ttl }: SessionRecord, newUserId: string): null | undef
   return userId !== undefined && userId !== newUserId && ttl !== undefined ? null : undefined;
 }
 
+/** Who logs in is described anew: what was said before may be of another client. */
+function clientFor(state: SessionState, { client }: SessionRecord): string | null | undefined {
+  if (!state.exchange) return undefined;
+  return describedClient(state) ?? (client === undefined ? undefined : null);
+}
+
 /** One atomic update of the proof and whatever else changed. */
 async function rotate(state: SessionState, { ttl: given, ...its }: Binding): Promise<UpdateResult> {
   const { storage, handle, ttl: wished } = state;
@@ -102,6 +114,7 @@ async function rotate(state: SessionState, { ttl: given, ...its }: Binding): Pro
     ...state.record!,
     ...its,
     ttl: ttl === undefined ? state.record!.ttl : (ttl ?? undefined),
+    client: its.client === undefined ? state.record!.client : (its.client ?? undefined),
     proof: proofOf(secret),
     touchedAt: now,
   } as SessionRecord;

@@ -3,6 +3,7 @@ import { SessionError, SessionExistsError, SessionTooLargeError } from '../error
 import { SessionGoneError, SessionLockError, SessionStorageError } from '../errors.http.js';
 import type { SessionRecord } from '../storage/record.js';
 import type { SessionChange } from '../storage/session-storage.js';
+import { describedClient } from './client.js';
 import { deadline, isTouchDue } from './deadlines.js';
 import type { SessionState } from './state.js';
 import type { ValueChange } from './values.js';
@@ -91,6 +92,7 @@ function insert(state: SessionState, change?: ValueChange, userId?: string, trie
     touchedAt: now,
     expiresAt: deadline(now, life, storage.settings),
     userId,
+    client: describedClient(state),
     data: values.with(change),
   };
   return after(storage.create(record), (created): Awaitable<Written> => {

@@ -13,6 +13,7 @@ import {
 import type { SessionRecord } from '../storage/record.js';
 import type { SessionStorage } from '../storage/session-storage.js';
 import { CheckedStorage } from './checked-storage.js';
+import { clientIn } from './client.js';
 import type { SessionEvents } from './events.js';
 import { isHandle, isOwnId, parseId, proves } from './id.js';
 import { checkUser, userRule } from './users.js';
@@ -191,6 +192,11 @@ export class Sessions {
     return new SessionValues(this.settings.codec, record.data, () =>
       this.events.emit('corrupt', record.handle, record.userId),
     );
+  }
+
+  /** What was said of the client when the session was created, or logged in on. */
+  clientOf({ client, handle, userId }: SessionRecord): Record<string, any> | undefined {
+    return clientIn(client, this.settings, () => this.events.emit('corrupt', handle, userId));
   }
 
   private stateOf(record: SessionRecord): SessionState {

@@ -9,6 +9,8 @@ export interface StateExchange {
   readonly headersSent: boolean;
   /** This request counts as use: it moves the idle deadline and uses flashes up. */
   readonly counts: boolean;
+  /** What the application says of the client; whatever it gave, or threw. */
+  describeClient?(): unknown;
 }
 
 /** Data that a caller was told could not be saved. */
