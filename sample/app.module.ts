@@ -1,9 +1,12 @@
+import type { IncomingMessage } from 'node:http';
+
 import { Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { SessionModule } from 'nest-sessions';
 
 import { AccountController } from './account/account.controller.js';
 import { Users } from './account/users.js';
+import { deviceName } from './devices/device-name.js';
 import { DevicesController } from './devices/devices.controller.js';
 import { HomeController } from './home/home.controller.js';
 import { NotesController } from './notes/notes.controller.js';
@@ -16,7 +19,12 @@ import { Views } from './web/views.js';
 @Module({
   imports: [
     SessionModule.forRootAsync({
-      useFactory: async () => ({ ttl: '1h', absoluteTtl: '90d', storage: await chooseStorage() }),
+      useFactory: async () => ({
+        ttl: '1h',
+        absoluteTtl: '90d',
+        storage: await chooseStorage(),
+        describeClient: ({ headers }: IncomingMessage) => ({ device: deviceName(headers['user-agent']) }),
+      }),
     }),
   ],
   controllers: [

@@ -7,9 +7,8 @@ declare module 'nest-sessions' {
     visits?: number;
     notes?: string[];
     basket?: Basket;
-    /** The user's name and browser, noted at login. */
+    /** The user's name, noted at login. */
     name?: string;
-    device?: string;
     /** The page that asked for a login. */
     returnTo?: string;
   }

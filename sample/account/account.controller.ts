@@ -1,7 +1,6 @@
-import { Controller, Headers, Post, Redirect, UseGuards } from '@nestjs/common';
+import { Controller, Post, Redirect, UseGuards } from '@nestjs/common';
 import { Session, SessionGuard } from 'nest-sessions';
 
-import { deviceName } from '../devices/device-name.js';
 import { Field } from '../web/field.decorator.js';
 import { Page } from '../web/page.decorator.js';
 import { Views } from '../web/views.js';
@@ -33,7 +32,6 @@ export class AccountController {
     @Field('user') name: string,
     @Field('password') password: string,
     @Field('remember') remember: string,
-    @Headers('user-agent') userAgent?: string,
   ) {
     const user = await this.users.verify(name.trim().toLowerCase(), password);
     if (!user) {
@@ -47,7 +45,6 @@ export class AccountController {
 
     await session.login(user.id, { ttl: remember ? '30d' : '1h' });
     session.set('name', user.name);
-    session.set('device', deviceName(userAgent));
     session.flash('notice', `Welcome, ${user.name}.`);
     return { url: returnTo };
   }

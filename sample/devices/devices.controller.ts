@@ -52,8 +52,8 @@ function distinctNames(infos: SessionInfo[]): Map<string, string> {
   const seen = new Map<string, number>();
   const inOrder = infos.toSorted((a, b) => Number(a.authenticatedAt) - Number(b.authenticatedAt));
   return new Map(
-    inOrder.map(({ handle, data }) => {
-      const name = data.device ?? 'A browser';
+    inOrder.map(({ handle, client }) => {
+      const name: string = client?.device ?? 'A browser';
       const count = (seen.get(name) ?? 0) + 1;
       seen.set(name, count);
       return [handle, count === 1 ? name : `${name} (${count})`];

@@ -70,11 +70,17 @@ describe('the tables of options', () => {
       generateId: '32 random bytes',
       lock: 'on',
       touchWhen: 'every request',
+      describeClient: 'none',
       'cookie.domain': 'none',
       'cookie.priority': 'none',
     });
-    const { secrets, initial, touchWhen, cookie } = resolveOptions();
-    expect([secrets.length, initial, touchWhen]).toEqual([0, undefined, undefined]);
+    const { secrets, initial, touchWhen, describeClient, cookie } = resolveOptions();
+    expect([secrets.length, initial, touchWhen, describeClient]).toEqual([
+      0,
+      undefined,
+      undefined,
+      undefined,
+    ]);
     expect(cookie).toMatchObject({ domain: undefined, priority: undefined });
   });
 });

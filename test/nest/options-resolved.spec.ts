@@ -28,6 +28,7 @@ describe('resolved options', () => {
       initial: () => ({}),
       generateId: () => 'x',
       touchWhen: () => false,
+      describeClient: () => ({}),
     };
     const settings = resolveOptions(options);
     for (const [name, value] of Object.entries(options)) {

@@ -119,6 +119,7 @@ const wrong: [option: string, options: object][] = [
   ...pick('crossOrigin.trustedOrigins', ['https://a.com', null, {}, [7], ['https://a.com', 'a.com']]),
   ...pick('crossOrigin.trustedOrigin', [['https://a.com']]),
   ...pick('touchWhen', [true, 'always', {}, null]),
+  ...pick('describeClient', [true, 'userAgent', {}, null]),
   ...pick('transport', ['header', '', [], ['cookie', 'query'], true, null, {}]),
   ...pick('cookiename', ['sid']),
   ...pick('maxAge', [3_600]),

@@ -41,6 +41,15 @@ describe.each(kinds)("a user's sessions: %s", (kind) => {
     ]);
   });
 
+  it.each(['{', '7', '"phone"'])(
+    'what is said of a client counts as absent if it is %s (S49)',
+    async (client) => {
+      const { handle } = await bench.store.create({ userId: 'ada', data: { n: 1 } });
+      await bench.storage.update(handle, { client });
+      expect(await bench.store.listByUser('ada')).toMatchObject([{ client: undefined, data: { n: 1 } }]);
+    },
+  );
+
   it('nothing in it can be replayed: no id, secret or proof anywhere (S8, S33)', async () => {
     const own = 'own-id-of-ada_0123456789';
     const sessions = [
