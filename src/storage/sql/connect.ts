@@ -101,13 +101,17 @@ async function sqliteDriver(): Promise<SqliteDriver> {
   const causes: unknown[] = [];
   for (const driver of drivers) {
     try {
-      return await driver();
+      const Database = await driver();
+      // A binary that was built for another Node is found out only when it is used.
+      new Database(':memory:').close();
+      return Database;
     } catch (error) {
       causes.push(error);
     }
   }
   throw new SessionOptionsError(
-    'SqlStorage.connect needs the package better-sqlite3 or libsql, or a Node with node:sqlite: npm install better-sqlite3.',
+    'SqlStorage.connect needs the package better-sqlite3 or libsql, built for this version of Node, or a Node with node:sqlite: ' +
+      'npm install better-sqlite3.',
     { cause: new AggregateError(causes) },
   );
 }

@@ -3,7 +3,7 @@ import { SqlStorage } from '../../../src/storage/sql/index.js';
 import { type Platform, platforms, type RunningApp } from '../../support/app.js';
 import { forgetGates, gate } from '../../support/gate.js';
 import { startNode } from '../redis/support/app.js';
-import { type Counted, counted } from './support/counted.js';
+import { type Counted, counted, whyNotCounted } from './support/counted.js';
 import {
   describeEachDriver,
   describeWithDatabase,
@@ -71,7 +71,7 @@ for (const { product, missing } of plainDrivers) {
         expect(database.sent.length).toBe(2);
       });
     },
-    missing,
+    missing ?? whyNotCounted(product),
   );
 }
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { SqlStorage } from '../../../src/storage/sql/index.js';
-import { type Counted, counted } from './support/counted.js';
+import { type Counted, counted, whyNotCounted } from './support/counted.js';
 import { describeWithDatabase, newTable, plainDrivers } from './support/databases.js';
 import { HOUR, newProof, newRecord, times } from './support/records.js';
 
@@ -112,10 +112,7 @@ for (const product of ['PostgreSQL', 'MariaDB', 'SQLite'] as const) {
         });
       }
     },
-    missing ??
-      (product === 'SQLite' && !plainDrivers.some(({ name }) => name === 'better-sqlite3')
-        ? 'better-sqlite3 cannot be loaded'
-        : undefined),
+    missing ?? whyNotCounted(product),
   );
 }
 

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import mysql from 'mysql2';
 import { Client, Pool } from 'pg';
 import type { SqlDatabase } from '../../../../src/storage/sql/index.js';
-import type { Product } from './databases.js';
+import { plainDrivers, type Product } from './databases.js';
 
 const require = createRequire(import.meta.url);
 
@@ -56,3 +56,9 @@ export const counted: Record<Product, (url: string) => Promise<Counted>> = {
     return { database, sent, query, prepared: async () => NaN, close: async () => database.close() };
   },
 };
+
+/** Statements on SQLite are counted by better-sqlite3, whose binary may be built for another Node. */
+export const whyNotCounted = (product: string): string | undefined =>
+  product === 'SQLite' && !plainDrivers.some(({ name }) => name === 'better-sqlite3')
+    ? 'better-sqlite3 cannot be loaded'
+    : undefined;
