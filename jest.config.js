@@ -11,6 +11,7 @@ export default {
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: {
     '^nest-sessions$': '<rootDir>/src/index.ts',
+    '^nest-sessions/express$': '<rootDir>/src/express/index.ts',
     '^nest-sessions/redis$': '<rootDir>/src/storage/redis/index.ts',
     '^nest-sessions/sql$': '<rootDir>/src/storage/sql/index.ts',
     '^nest-sessions/testing$': '<rootDir>/src/testing/index.ts',

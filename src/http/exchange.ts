@@ -30,6 +30,8 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
   out: SaveBeforeSend | undefined;
   /** The request may open a session, wherever it comes from. */
   originPassed = false;
+  /** What is done before each save at the response, which fails with it. */
+  beforeSave: (() => Awaitable<unknown>) | undefined;
 
   private readonly received: ReceivedIds;
   private state: SessionState | undefined;
@@ -96,11 +98,23 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
     if (!state) return;
     // Whoever sends meanwhile fails with it: a stream that a handler left running must not become a success.
     if (this.settling) return this.settling.then(() => this.settle(sends));
+    if (sends && this.used === undefined) this.count(undefined);
+    const settled = this.beforeSave
+      ? after(this.beforeSave(), () => this.write(state, sends))
+      : this.write(state, sends);
+    if (!isThenable(settled)) return;
+    const done = () => void (this.settling = undefined);
+    this.settling = settled;
+    settled.then(done, done);
+    return settled;
+  }
+
+  private write(state: SessionState, sends: boolean): Awaitable<void> {
     const { storage } = this.module.sessions;
     const { ends } = storage;
     const touches = sends && this.mustTouch(state);
     if (touches) this.touch = 'tried';
-    const settled = after(this.commit(state, touches), (written): Awaitable<void> => {
+    return after(this.commit(state, touches), (written): Awaitable<void> => {
       if (written) this.endsSeen = ends;
       if (written === 'touch' && sends) {
         this.touch = 'written';
@@ -109,11 +123,6 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
       // An id that is handed out must open a session: one that was made before may have been ended since.
       if (this.endsSeen !== storage.ends && !this.headersSent && this.isToldItsId()) return this.lookAgain();
     });
-    if (!isThenable(settled)) return;
-    const done = () => void (this.settling = undefined);
-    this.settling = settled;
-    settled.then(done, done);
-    return settled;
   }
 
   get wasUsed(): boolean {

@@ -12,10 +12,15 @@ import type { SessionTransport } from './transport.js';
 
 /** How a session is asked for. */
 export interface Ask {
-  /** False: this does not count as use. Undefined: it does, unless the route said otherwise. */
-  readonly touch?: boolean | undefined;
+  /**
+   * False: this does not count as use. Undefined: it does, unless the route said otherwise. `'later'`: whoever asks later
+   * decides, and if nobody does, it counts.
+   */
+  readonly touch?: boolean | 'later' | undefined;
   /** `'allow'`: from whatever origin the request comes. */
   readonly crossOrigin?: 'allow' | undefined;
+  /** What lets a request of another origin in here, for the log: the end of "Let it in with …". */
+  readonly remedy?: string | undefined;
 }
 
 /**
@@ -57,19 +62,20 @@ export class Exchanges implements ExchangeParts {
       );
     }
     const exchange = found ?? new Exchange(this, request);
-    if (ask.crossOrigin !== 'allow') this.checkOrigin(exchange);
+    if (ask.crossOrigin !== 'allow') this.checkOrigin(exchange, ask.remedy);
     if (!found && rawResponse) exchange.out = attachExchange(rawResponse, exchange);
     if (!found && !rawResponse && operation) handshakes.set(operation, exchange);
-    exchange.count(isHandshake(raw) ? false : ask.touch);
+    if (isHandshake(raw)) exchange.count(false);
+    else if (ask.touch !== 'later') exchange.count(ask.touch);
     return exchange.load();
   }
 
   /** @throws {SessionCrossOriginError} unless mode is `'log'`, if the request comes from another origin (S61) */
-  refuseCrossOrigin(request: CookieRequest): void {
+  refuseCrossOrigin(request: CookieRequest, remedy?: string): void {
     const { sessions, settings } = this;
     const refusal = refusalOfRequest(request, settings.crossOrigin);
     if (!refusal) return;
-    const error = new SessionCrossOriginError(refusal);
+    const error = new SessionCrossOriginError(refusal, remedy);
     const raw = rawOf(request);
     // However many ask for the session of a request, it is refused once.
     if (!this.refused.has(raw)) {
@@ -81,10 +87,10 @@ export class Exchanges implements ExchangeParts {
   }
 
   /** A foreign page cannot send a bearer's header unasked, so bearers are not checked. */
-  private checkOrigin(exchange: Exchange): void {
+  private checkOrigin(exchange: Exchange, remedy: string | undefined): void {
     if (exchange.originPassed) return;
     const { mode } = this.settings.crossOrigin;
-    if (mode !== 'allow' && exchange.via !== 'bearer') this.refuseCrossOrigin(exchange.request);
+    if (mode !== 'allow' && exchange.via !== 'bearer') this.refuseCrossOrigin(exchange.request, remedy);
     exchange.originPassed = true;
   }
 }

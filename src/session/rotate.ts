@@ -16,8 +16,10 @@ import {
   refuseOutside,
   refuseSent,
 } from './save.js';
-import type { SessionState } from './state.js';
+import { difference } from './encoded.js';
+import { initialValues, type SessionState } from './state.js';
 import { checkUser } from './users.js';
+import type { SessionValues } from './values.js';
 
 /*
  * New secrets for sessions: on request, and at every login. A rotation expects the proof it replaces: of two at once the
@@ -26,7 +28,9 @@ import { checkUser } from './users.js';
  */
 
 /** What a rotation may change besides the secret; a timeout of null: none of its own from now on. */
-type Binding = Pick<SessionChange, 'authenticatedAt' | 'ttl' | 'client'> & { readonly userId?: string };
+type Binding = Pick<SessionChange, 'userId' | 'authenticatedAt' | 'ttl' | 'client'>;
+
+const NOBODY = { userId: null, authenticatedAt: null, ttl: null } as const;
 
 /** A new secret for the same session; the old id is dead at once. */
 export function regenerate(state: SessionState): Promise<void> {
@@ -77,6 +81,39 @@ export async function login(state: SessionState, userId: string, ttl: number | u
   });
 }
 
+/**
+ * A new secret for a session that has neither data nor user any more, as `req.session.regenerate()` has it. Where the
+ * session has ended, or its id is dead already, this becomes a new visitor's.
+ *
+ * @throws {SessionStorageError} if the storage failed: the session is as it was (503)
+ */
+export function renew(state: SessionState): Promise<void> {
+  return alone(state, async () => {
+    refuseSent(state, 'regenerate() must be called');
+    // What other requests wrote meanwhile goes too.
+    if (state.record && !state.outside && (await look(state)) && state.isOwner) {
+      if ((await rotate(state, NOBODY, { fresh: initialValues(state.storage) })) === 'ok') return;
+    }
+    state.restart();
+  });
+}
+
+/**
+ * Takes the user from the session, as its data name none any more, and rotates it. A rotation of another request is no
+ * hindrance: nobody stays logged in under either id. Of a session that has ended, this becomes a new visitor's.
+ */
+export function unbind(state: SessionState): Promise<void> {
+  return alone(state, async () => {
+    if (!state.record) return;
+    refuseSent(state, 'The user must be logged out');
+    while (!state.outside && (await look(state))) {
+      const { proof } = state.record;
+      if ((await asked(state, () => rotate(state, NOBODY, { proof }))) === 'ok') return;
+    }
+    state.restart();
+  });
+}
+
 /** Another login came first. If it was this user's, as after a double click, that one counts. */
 function joinOrRefuse(state: SessionState, found: SessionRecord, userId: string): void {
   if (found.userId !== userId) {
@@ -102,22 +139,35 @@ function clientFor(state: SessionState, { client }: SessionRecord): string | nul
   return describedClient(state) ?? (client === undefined ? undefined : null);
 }
 
+interface Rotation {
+  /** The one that is replaced. */
+  readonly proof?: string;
+  /** What takes the place of all data that the record has. */
+  readonly fresh?: SessionValues;
+}
+
 /** One atomic update of the proof and whatever else changed. */
-async function rotate(state: SessionState, { ttl: given, ...its }: Binding): Promise<UpdateResult> {
+async function rotate(
+  state: SessionState,
+  { ttl: given, ...its }: Binding,
+  { proof = state.proof, fresh }: Rotation = {},
+): Promise<UpdateResult> {
   const { storage, handle, ttl: wished } = state;
   const ttl = given === undefined ? wished : given;
-  const values = collect(state);
-  checkSize(state, values);
+  const values = fresh ? difference(state.record!.data, fresh.with(undefined)) : collect(state);
+  if (!fresh) checkSize(state, values);
   const secret = newSecret(storage.settings.generateId);
   const now = Date.now();
+  const record = state.record!;
   const next = {
-    ...state.record!,
-    ...its,
-    ttl: ttl === undefined ? state.record!.ttl : (ttl ?? undefined),
-    client: its.client === undefined ? state.record!.client : (its.client ?? undefined),
+    ...record,
+    userId: changedBy(its.userId, record.userId),
+    authenticatedAt: changedBy(its.authenticatedAt, record.authenticatedAt),
+    ttl: changedBy(ttl, record.ttl),
+    client: changedBy(its.client, record.client),
     proof: proofOf(secret),
     touchedAt: now,
-  } as SessionRecord;
+  };
   const expiresAt = deadline(now, next, storage.settings);
   const result = await updateOrLearn(state, {
     set: values?.set,
@@ -128,7 +178,7 @@ async function rotate(state: SessionState, { ttl: given, ...its }: Binding): Pro
     touchedAt: now,
     expiresAt,
     // A timeout that is set is the one that the deadline is reckoned with, whatever was stored.
-    expected: { proof: state.proof, ttl: ttl === undefined ? (state.record!.ttl ?? null) : undefined },
+    expected: { proof, ttl: ttl === undefined ? (state.record!.ttl ?? null) : undefined },
     lease: state.lease,
   });
   if (result === 'lost') return loseLock(state);
@@ -140,13 +190,18 @@ async function rotate(state: SessionState, { ttl: given, ...its }: Binding): Pro
     return rotate(state, { ...its, ttl: found.ttl ?? null });
   }
   if (result !== 'ok') return result;
-  if (values) state.values.saved(values);
+  if (fresh) state.values = fresh;
+  else if (values) state.values.saved(values);
   if (state.ttl === wished) state.ttl = undefined;
   state.record = { ...next, expiresAt };
   state.identify(handle!, secret);
   storage.events.emit('rotated', handle, next.userId);
   return 'ok';
 }
+
+/** What a field is after a change: null takes it away. */
+const changedBy = <T>(change: T | null | undefined, before: T | undefined): T | undefined =>
+  change === undefined ? before : (change ?? undefined);
 
 /** A failure may come after the work was done: then the new secret is the one that works, and must be handed out (S18). */
 async function updateOrLearn(

@@ -17,7 +17,7 @@ import { clientIn } from './client.js';
 import type { SessionEvents } from './events.js';
 import { isHandle, isOwnId, parseId, proves } from './id.js';
 import { checkUser, userRule } from './users.js';
-import { alone, insertNow } from './save.js';
+import { alone, insertNow, look } from './save.js';
 import type { SessionSettings } from './settings.js';
 import { SessionState } from './state.js';
 import { type Tap, Turns } from './turns.js';
@@ -125,6 +125,15 @@ export class Sessions {
   /** Ends the session that a state was found for, if its id still opens it. */
   destroy({ handle, proof, record }: SessionState): Awaitable<boolean> {
     return this.storage.destroy(handle!, { proof }, record?.userId);
+  }
+
+  /** Reads the session anew, and drops what was not saved; false, and all is as it was, if its id opens it no more. */
+  reload(state: SessionState): Promise<boolean> {
+    return alone(state, async () => {
+      if (!state.record || state.outside || !(await look(state)) || !state.isOwner) return false;
+      state.values = this.valuesOf(state.record);
+      return true;
+    });
   }
 
   /** {@link Turns.tap} for the session of an id. */

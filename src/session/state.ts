@@ -89,7 +89,8 @@ export class SessionState {
   }
 }
 
-function initialValues({ settings: { codec, initial } }: CheckedStorage): SessionValues {
+/** What a new session starts with, as if it were stored. */
+export function initialValues({ settings: { codec, initial } }: CheckedStorage): SessionValues {
   const values = new SessionValues(codec);
   if (!initial) return values;
   values.assign(initial(), 'SessionModule: what initial() returns');

@@ -217,6 +217,12 @@ export class SessionValues {
     }
   }
 
+  /** Drops what is not saved; objects that are out are no part of it any more. */
+  revert(): void {
+    this.entries.clear();
+    this.unsaved = undefined;
+  }
+
   /** The data as a plain object to change, what is not saved yet included. */
   draft(): Draft {
     return new Draft(this.codec, this.stored, this.current(), (before, after) => {
