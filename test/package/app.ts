@@ -3,6 +3,7 @@ import 'reflect-metadata';
 import { Controller, Get, Injectable, Module, Post } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Session, SessionModule, SessionStore } from 'nest-sessions';
+import { ConnectStorage, connectShim } from 'nest-sessions/express';
 import { RedisStorage } from 'nest-sessions/redis';
 import { SqlStorage } from 'nest-sessions/sql';
 import { describeSessionStorage, sessionCookie, testSession } from 'nest-sessions/testing';
@@ -57,6 +58,19 @@ function expect(what: string, actual: unknown, expected: unknown): void {
 
 const WRONG = 'nowhere://';
 
+/** A store as its factory makes one, without express-session. */
+class NothingStore extends connectShim.Store {
+  get(_sid: string, callback: () => void) {
+    callback();
+  }
+  set(_sid: string, _session: object, callback: () => void) {
+    callback();
+  }
+  destroy(_sid: string, callback: () => void) {
+    callback();
+  }
+}
+
 const foreign = async (url: string, cookie: string) =>
   String(
     (
@@ -95,6 +109,7 @@ async function main(): Promise<void> {
   expect('a session for a unit test', (await testSession({ userId: 'ada' })).userId, 'ada');
   expect('a page of another origin', await foreign(url, cookie), '403');
   expect('tables', SqlStorage.ddl('sqlite').includes('sessions_leases'), true);
+  expect('a store of others', await new ConnectStorage(new NothingStore()).destroy('handle'), false);
   for (const storage of [RedisStorage, SqlStorage])
     expect('a URL of no database', await refusal(() => storage.connect(WRONG)), 'ERR_SESSION_OPTIONS');
   await app.close();

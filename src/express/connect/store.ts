@@ -1,0 +1,27 @@
+/** A store as express-session and `@fastify/session` take it. Whatever else it has is not asked for. */
+export interface ConnectStore {
+  get(sid: string, callback: (error?: any, session?: any) => void): unknown;
+  set(sid: string, session: any, callback: (error?: any) => void): unknown;
+  destroy(sid: string, callback: (error?: any) => void): unknown;
+  all?(callback: (error?: any, sessions?: any) => void): unknown;
+  length?(callback: (error?: any, length?: any) => void): unknown;
+}
+
+/** Whether this has what a store must have. */
+export function isConnectStore(value: unknown): value is ConnectStore {
+  const { get, set, destroy } = Object(value) as Record<string, unknown>;
+  return [get, set, destroy].every((method) => typeof method === 'function');
+}
+
+export const CONNECT_STORE = {
+  takes: 'a store of express-session: an object with get, set and destroy, as new RedisStore(…) gives one',
+  accepts: isConnectStore,
+};
+
+/** How long a store may take for one call of ours, in milliseconds, unless the application says otherwise. */
+export const DEFAULT_TIMEOUT = 1_000;
+
+export const TIMEOUT = {
+  takes: 'a number of milliseconds from 1 to 600,000',
+  accepts: (value: unknown) => typeof value === 'number' && value >= 1 && value <= 600_000,
+};
