@@ -33,7 +33,12 @@ describe('a session', () => {
     const seen: unknown[] = [];
     useData(session, seen);
     const data = { visits: 1, cart: { items: [{ sku: 'tea', qty: 1 }] } };
-    expect(seen).toEqual([false, ['visits', 'cart'], JSON.stringify(data)]);
+    expect(seen).toEqual([
+      false,
+      ['visits', 'cart'],
+      JSON.stringify(data),
+      { visits: 1, cart: { items: [] } },
+    ]);
     expect(session.toJSON()).toEqual(data);
   });
 

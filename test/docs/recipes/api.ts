@@ -33,6 +33,9 @@ export function useData(session: Session<Shop>, seen: unknown[]): void {
   delete data.coupon;
   seen.push(Object.keys(data)); // ['visits', 'cart']
   seen.push(JSON.stringify(data)); // '{"visits":1,"cart":{"items":[{"sku":"tea","qty":1}]}}'
+  const copy = structuredClone(session.toJSON()); // a copy of your own: what is changed in it is not saved
+  copy.cart!.items.length = 0;
+  seen.push(copy);
 }
 
 /** What the documents show of the store. */
