@@ -65,6 +65,21 @@ export class SessionConflictError extends SessionHttpError {
   }
 }
 
+/**
+ * The user has as many live sessions as `maxPerUser` allows, and `whenExceeded` is `'refuse'`: nobody was logged in, and
+ * nothing has changed (S66). 409: once one of them has ended, trying again works.
+ */
+export class SessionLimitError extends SessionHttpError {
+  static override readonly code = 'ERR_SESSION_LIMIT';
+  constructor(handle: string | undefined, maxPerUser: number) {
+    super(
+      HttpStatus.CONFLICT,
+      `${nameOf(handle)} was not logged in: its user has as many sessions as maxPerUser allows (${maxPerUser}). ` +
+        'End one of them first (listByUser, revoke), or have the oldest one ended: whenExceeded.',
+    );
+  }
+}
+
 /** The storage failed. 503, which says nothing of the reason (S51); the reason is in `cause`. */
 export class SessionStorageError extends SessionHttpError {
   static override readonly code = 'ERR_SESSION_STORAGE';

@@ -44,6 +44,7 @@ export {
   SessionConflictError,
   SessionCrossOriginError,
   SessionGoneError,
+  SessionLimitError,
   SessionLockError,
   SessionStorageError,
 } from './errors.http.js';

@@ -21,6 +21,7 @@ import {
   isOptions,
   kindOf,
   milliseconds,
+  oneOf,
   OptionCheck,
   type OptionRules,
   show,
@@ -70,6 +71,13 @@ export interface SessionModuleOptions {
   crossOrigin?: 'refuse' | 'log' | 'allow' | CrossOriginOptions | undefined;
   /** Whether a request counts as use; a poll should not. It gets the platform's request. Default every one does. */
   touchWhen?: ((request: any) => boolean) | undefined;
+  /** How many sessions of one user may live at once. Default any number. */
+  maxPerUser?: number | undefined;
+  /**
+   * What happens at a login that would be one too many: the session of the user that was used longest ago ends, or the
+   * login is a `SessionLimitError`, a 409. Default `'end-oldest'`.
+   */
+  whenExceeded?: 'end-oldest' | 'refuse' | undefined;
   /**
    * What is kept of the client when a session is created and at every login, as a device list shows it: an object of at
    * most 1 KB of JSON. It gets the platform's request. Default nothing.
@@ -162,6 +170,8 @@ export const OPTIONS = {
   },
   crossOrigin: crossOriginRule,
   touchWhen: functionThat('gets a request and returns true or false'),
+  maxPerUser: wholeNumber('sessions'),
+  whenExceeded: oneOf('end-oldest', 'refuse'),
   describeClient: functionThat('gets a request and returns an object'),
   transport: {
     takes: '"cookie", "bearer" or a list of both',
@@ -179,6 +189,7 @@ export function resolveOptions(options: SessionModuleOptions = {}): ModuleSettin
   const given = check.read<SessionModuleOptions>(options, OPTIONS);
   const { ttl = '1h', absoluteTtl = false, cookieName = 'sid', cookie = {}, secret = [] } = given;
   const { codec = jsonCodec, maxBytes = 65_536, generateId = randomSecret } = given;
+  const { storage = new MemoryStorage() } = given;
   const idle = milliseconds(ttl);
   const touchAfter =
     given.touchAfter === undefined ? Math.min(idle / 60, 60_000) : milliseconds(given.touchAfter);
@@ -186,6 +197,7 @@ export function resolveOptions(options: SessionModuleOptions = {}): ModuleSettin
     const got = show(given.touchAfter);
     check.fail('touchAfter', 'must be shorter than ttl, or sessions in use would expire', got);
   }
+  checkLimit(check, given, storage);
   if (typeof cookie !== 'function' && isOptions(cookie) && typeof cookieName === 'string')
     checkTogether(check, cookie, cookieName, 'cookie.');
   check.finish();
@@ -218,10 +230,26 @@ export function resolveOptions(options: SessionModuleOptions = {}): ModuleSettin
     transport: [...new Set(listOf(given.transport ?? 'cookie'))],
     touchWhen: given.touchWhen,
     describeClient: given.describeClient,
-    storage: given.storage ?? new MemoryStorage(),
+    maxPerUser: given.maxPerUser ?? Infinity,
+    whenExceeded: given.whenExceeded ?? 'end-oldest',
+    storage,
     purge: { cron: given.purge === false ? false : cron, batch },
     warnings: doubts.filter((doubt) => doubt !== undefined),
   };
+}
+
+function checkLimit(
+  check: OptionCheck,
+  { maxPerUser, whenExceeded }: SessionModuleOptions,
+  storage: SessionStorage,
+): void {
+  if (maxPerUser === undefined) {
+    if (whenExceeded !== undefined)
+      check.fail('whenExceeded', 'is for maxPerUser, which is not given', show(whenExceeded));
+  } else if (OPTIONS.storage.accepts(storage) && !storage.byUser) {
+    const got = `a ${storage.constructor.name}`;
+    check.fail('maxPerUser', 'needs a storage that knows the sessions of a user, by byUser()', got);
+  }
 }
 
 /** In seconds. */

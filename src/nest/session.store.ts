@@ -60,6 +60,7 @@ export class SessionStore<T extends object = DefaultSessionData>
    * Stores a new session at once.
    *
    * @throws {SessionExistsError} if an id of one's own is taken; what is stored there stays as it was
+   * @throws {SessionLimitError} if the user has as many sessions as there may be (409)
    */
   async create(options: CreateSession<T> = {}): Promise<Session<T>> {
     return new Session<T>(await this.#sessions.create(options), this.#sessions);

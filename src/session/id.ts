@@ -69,6 +69,11 @@ export function proves(secret: string, proof: string): boolean {
   return timingSafeEqual(expected, actual);
 }
 
+/** What stands for a user where sessions are locked: no session has this handle. */
+export function lockOfUser(userId: string): string {
+  return hash('sha256', `user:${userId}`, 'buffer').toString('base64url', 0, 16);
+}
+
 /** Not the same hash as the proof, which must not follow from the public handle. */
 function handleOfOwnId(id: string): string {
   return hash('sha256', `handle:${id}`, 'buffer').toString('base64url', 0, 16);

@@ -4,6 +4,7 @@ import type { SessionChange, UpdateResult } from '../storage/session-storage.js'
 import { describedClient } from './client.js';
 import { deadline } from './deadlines.js';
 import { newSecret, proofOf } from './id.js';
+import { withinLimit } from './limits.js';
 import {
   alone,
   asked,
@@ -63,17 +64,21 @@ export async function login(state: SessionState, userId: string, ttl: number | u
         ttl: ttl ?? state.ttl ?? ttlFor(record, userId),
         client: clientFor(state, record),
       });
-      const result = state.outside ? 'conflict' : await asked(state, () => rotate(state, its()));
+      const result = state.outside
+        ? 'conflict'
+        : await withinLimit(state, userId, () => asked(state, () => rotate(state, its())));
       if (result === 'ok') return;
       const found = result === 'conflict' ? await state.storage.read(state.handle!) : undefined;
       if (found) return joinOrRefuse(state, found, userId);
       state.restart();
     }
     const before = state.ttl;
-    if (ttl !== undefined) state.ttl = ttl;
-    state.id = undefined;
     try {
-      await asked(state, async () => insertNow(state, state.values.collect(false), userId));
+      await withinLimit(state, userId, () => {
+        if (ttl !== undefined) state.ttl = ttl;
+        state.id = undefined;
+        return asked(state, async () => insertNow(state, state.values.collect(false), userId));
+      });
     } catch (error) {
       state.ttl = before;
       throw error;

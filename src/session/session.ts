@@ -223,6 +223,7 @@ export class Session<T extends object = DefaultSessionData> {
    *
    * @param options.ttl this session's own idle timeout from now on, in seconds or as `'30d'`
    * @throws {SessionConflictError} if another request rotated the session first, unless it logged the same user in (409)
+   * @throws {SessionLimitError} if the user has as many sessions as there may be: nothing has changed (409)
    * @throws {SessionStorageError} if the storage failed: the session is as it was (503)
    * @throws {SessionError} if the headers are out, so that the client could not be told its new id
    */

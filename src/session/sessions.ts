@@ -16,15 +16,13 @@ import { CheckedStorage } from './checked-storage.js';
 import { clientIn } from './client.js';
 import type { SessionEvents } from './events.js';
 import { isHandle, isOwnId, parseId, proves } from './id.js';
-import { checkUser, userRule } from './users.js';
+import { withinLimit } from './limits.js';
+import { checkUser, endAll, PAGE, userRule } from './users.js';
 import { alone, insertNow, look } from './save.js';
 import type { SessionSettings } from './settings.js';
 import { SessionState } from './state.js';
 import { type Tap, Turns } from './turns.js';
 import { SessionValues } from './values.js';
-
-/** Records of a user that are dealt with before the event loop has its turn. */
-const PAGE = 50;
 
 /** What a session can be created with. */
 export interface CreateSession<T = object> {
@@ -91,6 +89,7 @@ export class Sessions {
    * Stores a new session at once.
    *
    * @throws {SessionExistsError} if an id of one's own is taken; what is stored there stays as it was
+   * @throws {SessionLimitError} if the user has as many sessions as there may be (409)
    */
   async create(options: CreateSession): Promise<SessionState> {
     const { id, data, userId, ttl } = checkedOptions('create', options, CREATE);
@@ -101,8 +100,9 @@ export class Sessions {
     }
     if (data !== undefined) state.values.assign(data, 'create: data');
     if (ttl !== undefined) state.ttl = milliseconds(ttl);
-    const change = state.values.collect(false);
-    await insertNow(state, change, userId, id === undefined ? undefined : 1);
+    const insert = () =>
+      insertNow(state, state.values.collect(false), userId, id === undefined ? undefined : 1);
+    await (userId === undefined ? insert() : withinLimit(state, userId, insert));
     return state;
   }
 
@@ -157,17 +157,12 @@ export class Sessions {
    * @returns how many were ended
    */
   async destroyByUser(userId: string, except: string | undefined): Promise<number> {
-    let destroyed = 0;
-    const ending = (await this.byUser(userId, 'destroyByUser')).filter(({ handle }) => handle !== except);
-    for (let i = 0; i < ending.length; i += PAGE) {
-      if (i > 0) await setImmediate();
-      const page = ending.slice(i, i + PAGE);
-      const done = await Promise.all(
-        page.map(({ handle }) => this.storage.destroy(handle, { userId }, userId)),
-      );
-      destroyed += done.filter(Boolean).length;
-    }
-    return destroyed;
+    const records = await this.byUser(userId, 'destroyByUser');
+    return endAll(
+      this.storage,
+      userId,
+      records.filter(({ handle }) => handle !== except),
+    );
   }
 
   /** What `show` makes of each of many records, with turns of the event loop in between. */

@@ -25,4 +25,8 @@ export interface SessionSettings {
   readonly generateId: () => string;
   /** How long the exclusive hold on a session is waited for, and kept at most; a timer can wait for either. */
   readonly lock: { readonly wait: number; readonly hold: number };
+  /** How many sessions of one user may live; `Infinity`: any number. The storage has `byUser` then. */
+  readonly maxPerUser: number;
+  /** What happens when there would be one more: the one that was used longest ago ends, or nobody logs in. */
+  readonly whenExceeded: 'end-oldest' | 'refuse';
 }

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import type { INestApplication } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import request from 'supertest';
-import { MemoryStorage } from '../../src/index.js';
+import { MemoryStorage, type SessionModuleOptions } from '../../src/index.js';
 import { OPTIONS, resolveOptions } from '../../src/nest/session.options.js';
 import type { OptionRule } from '../../src/rules.js';
 import { AdminModule, ShopModule } from './recipes/options.js';
@@ -30,6 +30,9 @@ const namesOf = (rules: object, path = ''): string[] =>
     ...(members ? namesOf(members, `${path}${name}.`) : []),
   ]);
 
+/** What an option is nothing without. */
+const NEEDS: Record<string, SessionModuleOptions | undefined> = { whenExceeded: { maxPerUser: 3 } };
+
 /** What a cell says as code, if it is a value. */
 function literalOf(cell: string): { value: unknown } | undefined {
   try {
@@ -52,8 +55,8 @@ describe('the tables of options', () => {
       const { value } = literalOf(standard!)!;
       const [outer, inner] = name!.split('.') as [string, string?];
       const storage = new MemoryStorage();
-      const given = { storage, [outer]: inner === undefined ? value : { [inner]: value } };
-      expect(resolveOptions(given)).toEqual(resolveOptions({ storage }));
+      const given = { storage, ...(NEEDS[outer] as object), [outer]: inner ? { [inner]: value } : value };
+      expect(resolveOptions(given)).toEqual(resolveOptions({ storage, ...(NEEDS[outer] as object) }));
     },
   );
 
@@ -71,6 +74,7 @@ describe('the tables of options', () => {
       lock: 'on',
       touchWhen: 'every request',
       describeClient: 'none',
+      maxPerUser: 'any number',
       'cookie.domain': 'none',
       'cookie.priority': 'none',
     });

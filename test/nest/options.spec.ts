@@ -119,6 +119,8 @@ const wrong: [option: string, options: object][] = [
   ...pick('crossOrigin.trustedOrigins', ['https://a.com', null, {}, [7], ['https://a.com', 'a.com']]),
   ...pick('crossOrigin.trustedOrigin', [['https://a.com']]),
   ...pick('touchWhen', [true, 'always', {}, null]),
+  ...pick('maxPerUser', [0, -1, 1.5, NaN, Infinity, '3', {}, null]),
+  ...pick('whenExceeded', ['end-newest', true, null, {}]),
   ...pick('describeClient', [true, 'userAgent', {}, null]),
   ...pick('transport', ['header', '', [], ['cookie', 'query'], true, null, {}]),
   ...pick('cookiename', ['sid']),
@@ -236,6 +238,16 @@ describe.each(ways)('wrong options through %s stop the boot', (_way, boot) => {
     },
   );
 
+  it.each([
+    [{ whenExceeded: 'refuse' }, /^SessionModule: whenExceeded is for maxPerUser, .*; got "refuse"$/],
+    [
+      { maxPerUser: 3, storage: Object.assign(new MemoryStorage(), { byUser: undefined }) },
+      /^SessionModule: maxPerUser needs a storage .* byUser\(\); got a MemoryStorage$/,
+    ],
+  ])('a limit that cannot hold: %p', async (options, message) => {
+    expect((await failureOf(() => boot(options))).message).toMatch(message);
+  });
+
   it('an optional method of a storage that is no function', async () => {
     const storage = Object.assign(new MemoryStorage(), { ping: true });
     expect((await failureOf(() => boot({ storage }))).message).toMatch(/^SessionModule: storage must be/);
@@ -259,6 +271,7 @@ describe('sound options', () => {
     ['SameSite=None, which makes it Secure', { cookie: { sameSite: 'none' } }],
     ['Partitioned, which makes it Secure', { cookie: { partitioned: true, secure: 'auto' } }],
     ['secrets', { secret: ['new', 'old'] }],
+    ['a limit', { maxPerUser: 1, whenExceeded: 'refuse' }],
     ['purge false', { purge: false }],
     ['a cron with seconds', { purge: { cron: '*/10 * * * * *' } }],
     ['a cron by name', { purge: { cron: '@daily' } }],

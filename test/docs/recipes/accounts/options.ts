@@ -1,3 +1,4 @@
+import { Module } from '@nestjs/common';
 import type { Request } from 'express';
 import { SessionModule } from 'nest-sessions';
 
@@ -9,3 +10,10 @@ export const described = [
     }),
   }),
 ];
+
+@Module({
+  imports: [SessionModule.forRoot({ maxPerUser: 3 })],
+})
+export class LimitedModule {}
+
+export const refusing = [SessionModule.forRoot({ maxPerUser: 1, whenExceeded: 'refuse' })];

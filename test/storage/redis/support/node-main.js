@@ -16,14 +16,14 @@ const client =
     ? createClient({ url: `redis://127.0.0.1:${port}` })
     : new Redis({ port, host: '127.0.0.1' });
 
-/** One application for each setting of the lock: starting another process takes a second. */
+/** One application for each set of options: starting another process takes a second. */
 const apps = new Map();
-async function storeWith(lock) {
-  const key = JSON.stringify(lock);
+async function storeWith(options) {
+  const key = JSON.stringify(options);
   if (!apps.has(key)) {
     const storage = new RedisStorage(client, { prefix });
     class NodeModule {}
-    Module({ imports: [SessionModule.forRoot({ storage, purge: false, lock })] })(NodeModule);
+    Module({ imports: [SessionModule.forRoot({ storage, purge: false, ...options })] })(NodeModule);
     apps.set(key, await NestFactory.createApplicationContext(NodeModule, { logger: false }));
   }
   return apps.get(key).get(SessionStore);
@@ -35,7 +35,7 @@ const told = new Map();
 const orders = {
   /** How long this node waits for a lock and holds it from now on, as the module's option takes it. */
   async configure(lock) {
-    store = await storeWith({ wait: '30s', hold: '30s', ...lock });
+    store = await storeWith({ lock: { wait: '30s', hold: '30s', ...lock } });
     return {};
   },
   /** Counts up, `times` times, one tap after another, or so many at a time. */
@@ -63,6 +63,13 @@ const orders = {
       data.by = by;
       return { done: true };
     });
+  },
+  /** Logs a user in on these sessions, all at once; gives the ids that they have then. */
+  async login({ ids, userId, options }) {
+    const its = await storeWith(options);
+    const sessions = await Promise.all(ids.map((id) => its.load(id)));
+    await Promise.all(sessions.map((session) => session.login(userId)));
+    return sessions.map(({ id }) => id);
   },
   async tap({ id, by }) {
     return store.tap(id, (data) => {

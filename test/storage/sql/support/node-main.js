@@ -23,6 +23,18 @@ function open() {
   return database;
 }
 
+/** The store of an application with these options. */
+async function storeWith(options) {
+  await import('reflect-metadata');
+  const { Module } = await import('@nestjs/common');
+  const { NestFactory } = await import('@nestjs/core');
+  const { SessionModule, SessionStore } = await import(pathToFileURL(`${directory}/index.js`).href);
+  class NodeModule {}
+  Module({ imports: [SessionModule.forRoot({ storage, purge: false, ...options })] })(NodeModule);
+  const app = await NestFactory.createApplicationContext(NodeModule, { logger: false });
+  return app.get(SessionStore);
+}
+
 const orders = {
   call({ method, args }) {
     return storage[method](...args);
@@ -75,6 +87,13 @@ const orders = {
       if (i % 10 === 0) await new Promise((resolve) => setImmediate(resolve));
     }
     return { touches, longest };
+  },
+  /** Logs a user in on these sessions, all at once; gives the ids that they have then. */
+  async login({ ids, userId, options: limits }) {
+    const its = await storeWith(limits);
+    const sessions = await Promise.all(ids.map((id) => its.load(id)));
+    await Promise.all(sessions.map((session) => session.login(userId)));
+    return sessions.map(({ id }) => id);
   },
   /** Purges until nothing is left. */
   async purge({ limit }) {
