@@ -1,8 +1,7 @@
 import type { SessionRecord } from '../record.js';
-import type { Dialect } from './dialects/dialect.js';
 import { decodeData, decodeText, encodeData, encodeText } from './encoding.js';
 import type { Row, Value } from './port.js';
-import type { UserIds } from './users.js';
+import type { UserColumn } from './users.js';
 
 /** What the statements take and give as no user, client or time. */
 export const NO_TEXT = '';
@@ -15,7 +14,7 @@ const orNull = <T, R>(value: T | undefined, write: (value: T) => R): R | null =>
   value === undefined ? null : write(value);
 
 /** Values for `create`. */
-export function rowOf(record: SessionRecord, dialect: Dialect, users: UserIds): Record<string, Value> {
+export function rowOf(record: SessionRecord, users: UserColumn): Record<string, Value> {
   const { handle, proof, createdAt, touchedAt, expiresAt, authenticatedAt, ttl, userId, client, data } =
     record;
   return {
@@ -26,7 +25,7 @@ export function rowOf(record: SessionRecord, dialect: Dialect, users: UserIds): 
     expiresAt: whole(expiresAt),
     authenticatedAt: orNull(authenticatedAt, whole),
     ttl: orNull(ttl, whole),
-    user: orNull(userId, (user) => dialect.userValue(users.encode(user))),
+    user: orNull(userId, users.value),
     client: orNull(client, encodeText),
     data: encodeData(data),
   };
@@ -37,7 +36,7 @@ export function rowOf(record: SessionRecord, dialect: Dialect, users: UserIds): 
  *
  * @throws {Error} on a column that no session has (S49)
  */
-export function recordOf(row: Row, dialect: Dialect, users: UserIds): SessionRecord {
+export function recordOf(row: Row, users: UserColumn): SessionRecord {
   const { proof, authenticated_at, ttl, client } = row;
   return {
     handle: text(row['handle']),
@@ -47,15 +46,10 @@ export function recordOf(row: Row, dialect: Dialect, users: UserIds): SessionRec
     expiresAt: timeOf(row['expires_at']),
     authenticatedAt: isNull(authenticated_at) ? undefined : timeOf(authenticated_at),
     ttl: isNull(ttl) ? undefined : timeOf(ttl),
-    userId: userOf(row, dialect, users),
+    userId: users.of(row),
     client: isNull(client) ? undefined : decodeText(text(client)),
     data: decodeData(row['data']),
   };
-}
-
-export function userOf(row: Row, dialect: Dialect, users: UserIds): string | undefined {
-  const user = row['user_id'];
-  return isNull(user) ? undefined : users.decode(dialect.userOf(text(user)));
 }
 
 const isNull = (column: unknown): boolean => column === null || column === undefined;

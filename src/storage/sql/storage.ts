@@ -10,12 +10,10 @@ import {
   type UpdateResult,
 } from '../session-storage.js';
 import { Attempts } from './attempts.js';
-import { changesNothing, isAsExpected } from './changes.js';
 import { connectDatabase, connectOptions, type SqlConnectOptions } from './connect.js';
 import { portOf, type SqlDatabase } from './database.js';
 import type { Dialect, SqlError } from './dialects/dialect.js';
 import { dialectOf } from './dialects/index.js';
-import { encodeText } from './encoding.js';
 import { SqlLeases } from './leases.js';
 import {
   checkDatabaseName,
@@ -28,13 +26,11 @@ import {
 import type { Row, Value } from './port.js';
 import { Purge } from './purge.js';
 import { Reads } from './reads.js';
-import { NO_NUMBER, NO_TEXT, recordOf, rowOf, userOf, whole } from './record-row.js';
+import { recordOf, rowOf } from './record-row.js';
 import { BATCH, type Statements } from './statements.js';
 import { prepareTables } from './table.js';
-import { USER_IDS, type UserIds } from './users.js';
-
-/** How often an update may find that what kept it from being made is gone again. */
-const ROUNDS = 20;
+import { expectationValues, Updates } from './updates.js';
+import { UserColumn } from './users.js';
 
 /** What every handle of the library is made of; another one names no record. */
 const HANDLE = /^[\w-]{1,64}$/;
@@ -62,7 +58,8 @@ export class SqlStorage extends SessionStorage {
   /** Absent where a read is done at once. */
   private readonly reads: Reads | undefined;
   private readonly purge: Purge;
-  private readonly users: UserIds;
+  private readonly users: UserColumn;
+  private readonly updates: Updates;
   private readonly createTable: boolean;
   private readonly closeDatabase: (() => Promise<void>) | undefined;
   private readonly now: () => number;
@@ -82,7 +79,8 @@ export class SqlStorage extends SessionStorage {
     this.leases = new SqlLeases(this.attempts, this.statements, now);
     this.reads = port.synchronous ? undefined : new Reads(this.attempts, this.dialect, now);
     this.purge = new Purge(this.attempts, this.dialect);
-    this.users = USER_IDS[userId];
+    this.users = new UserColumn(userId, this.dialect);
+    this.updates = new Updates(this.attempts, this.dialect, this.users, (handle) => this.read(handle), now);
     this.createTable = createTable;
     this.closeDatabase = closers.get(database);
     this.now = now;
@@ -128,8 +126,8 @@ export class SqlStorage extends SessionStorage {
     const { handle, userId } = record;
     if (!HANDLE.test(handle))
       throw new Error('SqlStorage: a handle is 1 to 64 characters of A–Z a–z 0–9 _ -.');
-    if (userId !== undefined) this.checkUser(userId);
-    const row = rowOf(record, this.dialect, this.users);
+    if (userId !== undefined) this.users.check(userId);
+    const row = rowOf(record, this.users);
     return after(this.insert(row), (inserted): Awaitable<boolean> => {
       if (inserted) return true;
       // Either it lives, or this removes it, or a purge was quicker.
@@ -144,13 +142,13 @@ export class SqlStorage extends SessionStorage {
   }
 
   update(handle: string, change: SessionChange): Awaitable<UpdateResult> {
-    if (change.userId) this.checkUser(change.userId);
-    return HANDLE.test(handle) ? this.tryUpdate(handle, change, 1) : 'gone';
+    if (change.userId) this.users.check(change.userId);
+    return HANDLE.test(handle) ? this.updates.make(handle, change) : 'gone';
   }
 
   destroy(handle: string, expected: Expectation = {}): Awaitable<boolean> {
-    if (!HANDLE.test(handle) || !this.canHold(expected.userId)) return false;
-    const values = { handle, now: this.now(), ...this.expectation(expected) };
+    if (!HANDLE.test(handle) || !this.users.canHold(expected.userId)) return false;
+    const values = { handle, now: this.now(), ...expectationValues(expected, this.users) };
     return after(this.attempts.run(this.statements.destroy, values), ({ affected }) => affected > 0);
   }
 
@@ -160,7 +158,7 @@ export class SqlStorage extends SessionStorage {
       this.notify({
         type: 'expired',
         handle: String(row['handle']),
-        userId: userOf(row, this.dialect, this.users),
+        userId: this.users.of(row),
       });
     });
   }
@@ -172,8 +170,8 @@ export class SqlStorage extends SessionStorage {
   }
 
   override byUser(userId: string): Awaitable<SessionRecord[]> {
-    if (!this.canHold(userId)) return [];
-    const values = { user: this.userValue(userId), now: this.now() };
+    if (!this.users.canHold(userId)) return [];
+    const values = { user: this.users.value(userId), now: this.now() };
     return after(this.attempts.run(this.statements.byUser, values), ({ rows }) => this.decodeAll(rows));
   }
 
@@ -234,77 +232,13 @@ export class SqlStorage extends SessionStorage {
       : inserted.affected > 0;
   }
 
-  private tryUpdate(handle: string, change: SessionChange, tries: number): Awaitable<UpdateResult> {
-    const { lease: token, set, remove = [], proof, touchedAt, expiresAt, userId, expected = {} } = change;
-    if (!this.canHold(expected.userId)) return this.whyNot(handle, change, tries);
-    const values = {
-      handle,
-      now: this.now(),
-      token: token ?? null,
-      ...this.dialect.dataValues(set, remove),
-      proof: proof ?? null,
-      touchedAt: numberOf(touchedAt),
-      expiresAt: numberOf(expiresAt),
-      authenticatedAt: numberOf(change.authenticatedAt),
-      ttl: numberOf(change.ttl),
-      client: textOf(change.client, encodeText),
-      user: textOf(userId, this.userValue),
-      ...this.expectation(expected),
-    };
-    const statement = this.dialect.update(remove.length, token !== undefined);
-    return after(this.attempts.run(statement, values), ({ affected }) =>
-      affected > 0 ? 'ok' : this.whyNot(handle, change, tries),
-    );
-  }
-
-  /** The rare case that no row was changed: there is none, or it was not as expected, or it was like that before. */
-  private whyNot(handle: string, change: SessionChange, tries: number): Awaitable<UpdateResult> {
-    return after(this.read(handle), (record): Awaitable<UpdateResult> => {
-      if (!record) return 'gone';
-      if (!isAsExpected(record, change.expected)) return 'conflict';
-      return after(this.holdsLease(handle, change.lease), (holds): Awaitable<UpdateResult> => {
-        if (!holds) return 'lost';
-        // Some drivers count only rows that an update left different.
-        if (changesNothing(record, change)) return 'ok';
-        if (tries < ROUNDS) return this.tryUpdate(handle, change, tries + 1);
-        throw new Error(`SqlStorage: session ${handle} changed ${ROUNDS} times meanwhile.`);
-      });
-    });
-  }
-
-  private holdsLease(handle: string, token: string | undefined): Awaitable<boolean> {
-    if (token === undefined) return true;
-    const values = { handle, token, now: this.now() };
-    return after(this.attempts.run(this.statements.holds, values), ({ rows }) => rows.length > 0);
-  }
-
-  private expectation({ proof, ttl, userId }: Expectation): Record<string, Value> {
-    return {
-      expectedProof: proof ?? null,
-      expectedTtl: numberOf(ttl),
-      expectedUser: textOf(userId, this.userValue),
-    };
-  }
-
-  private readonly userValue = (userId: string): string => this.dialect.userValue(this.users.encode(userId));
-
-  private canHold(userId: string | null | undefined): boolean {
-    return typeof userId !== 'string' || this.users.problem(userId) === undefined;
-  }
-
-  private checkUser(userId: string): void {
-    const problem = this.users.problem(userId);
-    // Never the id itself: it may be somebody's address.
-    if (problem !== undefined) throw new Error(`SqlStorage: the user id ${problem}; nothing was stored.`);
-  }
-
   private decodeAll(rows: readonly Row[]): SessionRecord[] {
     return rows.map((row) => this.decode(row)).filter((record) => record !== undefined);
   }
 
   private decode(row: Row): SessionRecord | undefined {
     try {
-      return recordOf(row, this.dialect, this.users);
+      return recordOf(row, this.users);
     } catch {
       this.notify({ type: 'corrupt', handle: String(row['handle']) });
       return undefined;
@@ -314,10 +248,3 @@ export class SqlStorage extends SessionStorage {
 
 /** How to close what {@link SqlStorage.connect} opened. */
 const closers = new WeakMap<SqlDatabase, () => Promise<void>>();
-
-/** Absent: nothing is said of it; null: there is none. */
-const numberOf = (value: number | null | undefined): number | null =>
-  value === null ? NO_NUMBER : value === undefined ? null : whole(value);
-
-const textOf = (value: string | null | undefined, write: (value: string) => string): string | null =>
-  value === null ? NO_TEXT : value === undefined ? null : write(value);

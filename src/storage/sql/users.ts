@@ -1,5 +1,7 @@
 import { isWellFormed } from './encoding.js';
+import type { Dialect } from './dialects/dialect.js';
 import type { UserIdType } from './options.js';
+import type { Row } from './port.js';
 
 /** As an index of any of the databases can hold it. */
 const MAX_LENGTH = 512;
@@ -8,8 +10,8 @@ const MAX_BIGINT = 9_223_372_036_854_775_807n;
 /** PostgreSQL's text takes no NUL: it and the mark itself are written as the mark and two hexadecimal digits. */
 const SPECIAL = /[\0\x7f]/g;
 
-/** Users as the column of one type holds them: one text a user, and never two users as one (S59). */
-export interface UserIds {
+/** Users as a column of one type holds them: one text a user, and never two users as one (S59). */
+interface UserIds {
   /** Why a user cannot be in the column, or undefined if it can. */
   problem(userId: string): string | undefined;
   encode(userId: string): string;
@@ -18,7 +20,7 @@ export interface UserIds {
 
 const same = (text: string): string => text;
 
-export const USER_IDS: Readonly<Record<UserIdType, UserIds>> = {
+const USER_IDS: Readonly<Record<UserIdType, UserIds>> = {
   text: {
     problem(userId) {
       if (userId === '') return 'is empty';
@@ -52,3 +54,41 @@ export const USER_IDS: Readonly<Record<UserIdType, UserIds>> = {
 };
 
 const inBigint = (n: bigint): boolean => n <= MAX_BIGINT && n >= -MAX_BIGINT - 1n;
+
+/** The column of the users: its type, in its database. */
+export class UserColumn {
+  private readonly ids: UserIds;
+
+  constructor(
+    type: UserIdType,
+    private readonly dialect: Dialect,
+  ) {
+    this.ids = USER_IDS[type];
+  }
+
+  /** Whether somebody, or nobody, can be in the column. */
+  canHold(userId: string | null | undefined): boolean {
+    return typeof userId !== 'string' || this.ids.problem(userId) === undefined;
+  }
+
+  /** @throws {Error} if the column cannot hold the user */
+  check(userId: string): void {
+    const problem = this.ids.problem(userId);
+    // Never the id itself: it may be somebody's address.
+    if (problem !== undefined) throw new Error(`SqlStorage: the user id ${problem}; nothing was stored.`);
+  }
+
+  /** A user for the place of a statement. */
+  readonly value = (userId: string): string => this.dialect.userValue(this.ids.encode(userId));
+
+  /**
+   * The user of a row.
+   *
+   * @throws {Error} if it is no text
+   */
+  of({ user_id: user }: Row): string | undefined {
+    if (user === null || user === undefined) return undefined;
+    if (typeof user !== 'string') throw new Error('no text');
+    return this.ids.decode(this.dialect.userOf(user));
+  }
+}

@@ -16,6 +16,12 @@ export interface Dialect {
    * over before it is done.
    */
   update(removing: number, fenced: boolean): Statement;
+  /**
+   * The one that makes many changes at once, where the database can say which it has made: `:changes` is a list in JSON of what
+   * {@link update} takes, and `:handles` their handles. It answers with the handles of the records that it changed. One that
+   * somebody else has locked is not among them.
+   */
+  readonly updateMany?: Statement | undefined;
   /** What of the data changes, for the places of a statement that removes so many keys. */
   dataValues(set: SessionChange['set'], remove: readonly string[]): Readonly<Record<string, Value>>;
 
@@ -35,6 +41,8 @@ export interface Dialect {
 
   /** A deadlock, a serialization failure or a busy file: the statement did nothing and may be tried again. */
   isTransient(error: SqlError): boolean;
+  /** The statement did nothing, for a value in it; for {@link updateMany}. */
+  isRefusal?(error: SqlError): boolean;
   /** `create` met a handle that is taken. */
   isDuplicate(error: SqlError): boolean;
   /** A table or one of its columns is not there. */

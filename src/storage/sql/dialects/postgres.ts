@@ -9,6 +9,22 @@ const TRANSIENT = new Set(['40001', '40P01']);
 /** Undefined table, undefined column. */
 const MISSING = new Set(['42P01', '42703']);
 
+/** A bad value, a constraint, and what a trigger of the application raises. */
+const REFUSED = /^(?:22|23|P0)/;
+
+/** Where a value of a change stands in a statement. */
+type Place = (name: string, type: string) => string;
+
+const parameter: Place = (name, type) => `:${name}::${type}`;
+/** In a list of changes, by the names that an update has for its values. */
+const member: Place = (name, type) => `change."${name}"::${type}`;
+const members = Object.entries({
+  text: ['handle', 'patch', 'proof', 'client', 'user', 'expectedProof', 'expectedUser'],
+  bigint: ['touchedAt', 'expiresAt', 'authenticatedAt', 'ttl', 'expectedTtl'],
+})
+  .flatMap(([type, names]) => names.map((name) => `"${name}" ${type}`))
+  .join(', ');
+
 /** Statements of PostgreSQL 14 and later. */
 export function postgres(table: string, schema: string | undefined, userId: UserIdType): Dialect {
   const names = namesOf(table, schema, '"');
@@ -16,21 +32,32 @@ export function postgres(table: string, schema: string | undefined, userId: User
   const record = `handle, proof, user_id::text AS user_id, created_at, touched_at, expires_at, authenticated_at, ttl,
     client, data::text AS data`;
   // A place that is null asks for nothing, '' and -1 stand for "none": no user, time or client is either.
-  const expected = `
-    (:expectedProof::text IS NULL OR proof = :expectedProof::text)
-    AND (:expectedTtl::bigint IS NULL OR coalesce(ttl, -1) = :expectedTtl::bigint)
-    AND (:expectedUser::text IS NULL OR coalesce(user_id::text, '') = :expectedUser::text COLLATE "C")`;
-  const update = `UPDATE ${sessions} SET
-      data = CASE WHEN :patch::jsonb IS NULL THEN data ELSE jsonb_strip_nulls(data || :patch::jsonb) END,
-      proof = coalesce(:proof::text, proof),
-      touched_at = coalesce(:touchedAt::bigint, touched_at),
-      expires_at = coalesce(:expiresAt::bigint, expires_at),
-      purge_after = least(purge_after, :expiresAt::bigint),
-      authenticated_at = nullif(coalesce(:authenticatedAt::bigint, authenticated_at), -1),
-      ttl = nullif(coalesce(:ttl::bigint, ttl), -1),
-      client = nullif(coalesce(:client::text, client), ''),
-      user_id = CASE WHEN :user::text IS NULL THEN user_id ELSE nullif(:user::text, '')::${userId} END
-    WHERE handle = :handle AND expires_at > :now::bigint AND ${expected}`;
+  const expected = (place: Place) => `
+    (${place('expectedProof', 'text')} IS NULL OR s.proof = ${place('expectedProof', 'text')})
+    AND (${place('expectedTtl', 'bigint')} IS NULL OR coalesce(s.ttl, -1) = ${place('expectedTtl', 'bigint')})
+    AND (${place('expectedUser', 'text')} IS NULL
+      OR coalesce(s.user_id::text, '') = ${place('expectedUser', 'text')} COLLATE "C")`;
+  const changes = (place: Place) => `
+      data = CASE WHEN ${place('patch', 'jsonb')} IS NULL THEN s.data
+        ELSE jsonb_strip_nulls(s.data || ${place('patch', 'jsonb')}) END,
+      proof = coalesce(${place('proof', 'text')}, s.proof),
+      touched_at = coalesce(${place('touchedAt', 'bigint')}, s.touched_at),
+      expires_at = coalesce(${place('expiresAt', 'bigint')}, s.expires_at),
+      purge_after = least(s.purge_after, ${place('expiresAt', 'bigint')}),
+      authenticated_at = nullif(coalesce(${place('authenticatedAt', 'bigint')}, s.authenticated_at), -1),
+      ttl = nullif(coalesce(${place('ttl', 'bigint')}, s.ttl), -1),
+      client = nullif(coalesce(${place('client', 'text')}, s.client), ''),
+      user_id = CASE WHEN ${place('user', 'text')} IS NULL THEN s.user_id
+        ELSE nullif(${place('user', 'text')}, '')::${userId} END`;
+  const update = `UPDATE ${sessions} AS s SET ${changes(parameter)}
+    WHERE s.handle = :handle AND s.expires_at > :now::bigint AND ${expected(parameter)}`;
+  // A row that somebody else has locked is left out, so that nobody waits for it but who has to, and for no deadlock.
+  const updateMany = `WITH free AS (
+      SELECT handle FROM ${sessions} WHERE handle = ANY (:handles::text[]) FOR NO KEY UPDATE SKIP LOCKED)
+    UPDATE ${sessions} AS s SET ${changes(member)}
+    FROM free JOIN json_to_recordset(:changes::json) AS change (${members}) ON change.handle = free.handle
+    WHERE s.handle = free.handle AND s.expires_at > :now::bigint AND ${expected(member)}
+    RETURNING s.handle`;
   // The lease is locked, not only read: whoever wants to take it over waits until this statement is done.
   const updateFenced = `${update} AND EXISTS (SELECT FROM ${leases} AS lease
     WHERE lease.handle = :handle AND lease.token = :token AND lease.expires_at > :now::bigint FOR SHARE)`;
@@ -47,7 +74,8 @@ export function postgres(table: string, schema: string | undefined, userId: User
     removeExpired: `DELETE FROM ${sessions} WHERE handle = :handle AND expires_at <= :now::bigint`,
     read: `SELECT ${record} FROM ${sessions} WHERE handle = :handle AND expires_at > :now::bigint`,
     readMany: `SELECT ${record} FROM ${sessions} WHERE handle = ANY (:handles::text[]) AND expires_at > :now::bigint`,
-    destroy: `DELETE FROM ${sessions} WHERE handle = :handle AND expires_at > :now::bigint AND ${expected}`,
+    destroy: `DELETE FROM ${sessions} AS s
+      WHERE handle = :handle AND expires_at > :now::bigint AND ${expected(parameter)}`,
     byUser: `SELECT ${record} FROM ${sessions} WHERE user_id = :user::text::${userId} AND expires_at > :now::bigint`,
     alive: `SELECT handle FROM ${sessions} WHERE handle = ANY (:handles::text[]) AND expires_at > :now::bigint`,
     list: `SELECT ${record} FROM ${sessions} WHERE handle > :after AND expires_at > :now::bigint
@@ -73,6 +101,7 @@ export function postgres(table: string, schema: string | undefined, userId: User
     name: 'postgres',
     statements: compileAll(texts, 'numbered'),
     update: (_, fenced) => (fenced ? withFence : plain),
+    updateMany: compile(updateMany, 'numbered'),
     dataValues: (set, remove) => ({ patch: encodePatch(set, remove) }),
     beginPurge: ['BEGIN'],
     tellsRemoved: true,
@@ -110,6 +139,7 @@ export function postgres(table: string, schema: string | undefined, userId: User
       ];
     },
     isTransient: ({ code }) => TRANSIENT.has(String(code)),
+    isRefusal: ({ code }) => REFUSED.test(String(code)),
     isDuplicate: () => false,
     isMissing: ({ code }) => MISSING.has(String(code)),
   };

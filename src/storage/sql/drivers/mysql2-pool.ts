@@ -146,5 +146,9 @@ const isLost = ({ errno }: SqlError): boolean => errno === 1053 || errno === 131
 
 function resultOf(answer: unknown): Result {
   if (Array.isArray(answer)) return { rows: answer as Row[], affected: answer.length };
-  return { rows: [], affected: Number((answer as { affectedRows?: number }).affectedRows ?? 0) };
+  const { affectedRows, info } = answer as { affectedRows?: number; info?: string };
+  // After an update: "Rows matched: 1  Changed: 0 …", in the server's language. A pool without the flag FOUND_ROWS
+  // counts only those that were changed.
+  const matched = info === undefined ? undefined : /\d+/.exec(info)?.[0];
+  return { rows: [], affected: Number(matched ?? affectedRows ?? 0) };
 }
