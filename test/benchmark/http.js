@@ -52,7 +52,8 @@ class Lane {
  * Measures cells in turn, round after round, there and back again. A cell is `{ variant, route }` and,
  * where it is not the sessions that one visit makes, `sessions`: a name with
  * - `path`: what to start them with, or
- * - `live` and `sample`: how many are made in the server, and how many of them are used.
+ * - `live` and `sample`: how many are made in the server, and how many of them are used, or
+ * - `cookies`: gives those of sessions that are there already, which have counted to 1.
  *
  * Every generation has processes of its own, so that no figure hangs on the luck of one process.
  *
@@ -73,12 +74,12 @@ export async function measureCells(cells, { generations, rounds, requests, warmU
       }));
       for (const { lane, route, sessions = { name: 'visitors', path: '/write' } } of places) {
         const { name, path, live, sample } = sessions;
-        if (live !== undefined) {
+        const adopt = (cookies) => client.ask('adopt', { name: `${lane.variant} ${name}`, cookies });
+        if (sessions.cookies) {
+          await adopt(sessions.cookies());
+        } else if (live !== undefined) {
           const ids = await lane.server.ask('create', { count: live, sample });
-          await client.ask('adopt', {
-            name: `${lane.variant} ${name}`,
-            cookies: ids.map((id) => `sid=${id}`),
-          });
+          await adopt(ids.map((id) => `sid=${id}`));
         } else {
           await lane.start(name, path);
         }

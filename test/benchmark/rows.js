@@ -4,7 +4,7 @@ import { Child, cores } from './processes.js';
 import { measureCells } from './http.js';
 import * as redisRows from './redis-rows.js';
 import { REDIS_PREFIX, REDIS_URL } from './redis.js';
-import { sql } from './sql-rows.js';
+import * as sql from './sql-rows.js';
 import { differences, median, quotients, spread } from './stats.js';
 
 const cellsOf = (variants, routes) =>
@@ -355,13 +355,17 @@ async function large(quick) {
 
 const report = { added: addedRow, quotient: quotientRow };
 
-/** Groups of rows by name, in the order of the table. */
+/** Groups of rows by name, in the order of the table; `sql` is all whose names start with it. */
 export const groups = {
   fastify,
   express,
   plain,
   redis,
-  sql: (quick) => sql(quick, report),
+  'sql-sqlite': (quick) => sql.sqlite(quick, report),
+  'sql-postgres': (quick) => sql.postgres(quick, report),
+  'sql-bytes': () => sql.bytes(report),
+  'sql-million': (quick) => sql.million(quick, report),
+  'sql-purge': (quick) => sql.purge(quick),
   heap,
   million,
   purge,

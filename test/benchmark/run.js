@@ -13,10 +13,12 @@ import { groups } from './rows.js';
 const { values: options } = parseArgs({
   options: { quick: { type: 'boolean' }, only: { type: 'string' }, json: { type: 'string' } },
 });
-const names = options.only?.split(',') ?? Object.keys(groups);
-for (const name of names) {
-  if (!(name in groups)) throw new Error(`--only=${name}: there are ${Object.keys(groups).join(', ')}`);
-}
+const all = Object.keys(groups);
+const names = (options.only?.split(',') ?? all).flatMap((asked) => {
+  const meant = all.filter((name) => name === asked || name.startsWith(`${asked}-`));
+  if (meant.length === 0) throw new Error(`--only=${asked}: there are ${all.join(', ')}`);
+  return meant;
+});
 
 const machine = `${cpus().length} × ${cpus()[0].model.trim()}, Node ${process.version}`;
 const pinned =

@@ -1,5 +1,6 @@
 /** What is measured on PostgreSQL and SQLite. */
-import { rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { readFileSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { NestFactory } from '@nestjs/core';
 import { measureCells } from './http.js';
@@ -14,11 +15,7 @@ const ROUTES = [
 ];
 
 /** @param report makes rows: `added(what, results, { bare, ours, peer, route, target })`, `quotient(what, ours, peer, target, show)` */
-export async function sql(quick, report) {
-  return [...(await sqlite(quick, report)), ...(await onPostgres(quick, report))];
-}
-
-async function sqlite(quick, { added }) {
+export async function sqlite(quick, { added }) {
   forgetFile();
   const settings = quick
     ? { generations: 1, rounds: 5, requests: 1500, warmUp: 4000 }
@@ -43,42 +40,78 @@ function forgetFile() {
   for (const suffix of ['', '-wal', '-shm']) rmSync(SQLITE_FILE + suffix, { force: true });
 }
 
-async function onPostgres(quick, report) {
+/** Runs `work(pool)` with a schema that goes afterwards; with `BENCH_KEEP` it stays for the next run. */
+async function withSchema(what, work) {
   if (!(await listens(POSTGRES_URL))) {
-    return [{ what: 'PostgreSQL', skipped: `nothing listens at ${new URL(POSTGRES_URL).host}` }];
+    return [{ what, skipped: `nothing listens at ${new URL(POSTGRES_URL).host}` }];
   }
   const pool = await postgresPool();
-  await pool.query(`DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE`);
-  await pool.query(`CREATE SCHEMA ${SCHEMA}`);
+  const drop = () => pool.query(`DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE`);
+  if (!process.env.BENCH_KEEP) await drop();
+  await pool.query(`CREATE SCHEMA IF NOT EXISTS ${SCHEMA}`);
   try {
-    return [
-      ...(await requests(quick, report)),
-      ...(await statements(report)),
-      ...(await sizes(pool, report)),
-      ...(await many(quick, pool, report)),
-      ...(await purging(quick, pool)),
-    ];
+    return await work(pool);
   } finally {
-    await pool.query(`DROP SCHEMA ${SCHEMA} CASCADE`);
+    if (!process.env.BENCH_KEEP) await drop();
     await pool.end();
   }
 }
 
-async function requests(quick, { added }) {
+/**
+ * Notes the CPU that PostgreSQL itself takes for each request, in microseconds: that of the backends of the pool
+ * that has the variant's name. Empty where the server is not on this machine.
+ */
+function watchDatabase(pool, requests) {
+  const perRequest = {};
+  const cpuOf = async (application) => {
+    const { rows } = await pool.query('SELECT pid FROM pg_stat_activity WHERE application_name = $1', [
+      application,
+    ]);
+    return rows.reduce((sum, { pid }) => sum + backendCpu(pid), 0);
+  };
+  const observe = async (name, measure) => {
+    const [variant] = name.split(' ');
+    const before = await cpuOf(variant);
+    const result = await measure();
+    const used = (await cpuOf(variant)) - before;
+    // The measured requests and the tenth of them that came before.
+    if (used > 0) (perRequest[name] ??= []).push(used / (requests * 1.1));
+    return result;
+  };
+  return { perRequest, observe };
+}
+
+/** Microseconds of CPU that a process has had so far, as Linux counts them. */
+function backendCpu(pid) {
+  try {
+    if (readFileSync(`/proc/${pid}/comm`, 'utf8').trim() !== 'postgres') return 0;
+    return Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[0]) / 1000;
+  } catch {
+    return 0;
+  }
+}
+
+export const postgres = (quick, report) =>
+  withSchema('PostgreSQL', async (pool) => [
+    ...(await besidePeer(quick, pool, report)),
+    ...(await statements(report)),
+  ]);
+
+async function besidePeer(quick, pool, { added, quotient }) {
   const settings = quick
     ? { generations: 1, rounds: 4, requests: 1500, warmUp: 2500 }
     : { generations: 3, rounds: 8, requests: 2500, warmUp: 6000 };
   const [bare, ours, peer] = ['express', 'express+ours-pg', 'express+connect-pg-simple'];
-  const results = await measureCells(cellsOf([bare, ours, peer], ['write', 'read']), settings);
-  return ROUTES.map(([route, what]) =>
-    added(`PostgreSQL on Express, ${what}, added to bare ÷ express-session + connect-pg-simple`, results, {
-      bare,
-      ours,
-      peer,
-      route,
-      target: 0.5,
-    }),
-  );
+  const { observe, perRequest } = watchDatabase(pool, settings.requests);
+  const cells = cellsOf([bare, ours, peer], ['write', 'read']);
+  const results = await measureCells(cells, { ...settings, observe });
+  return ROUTES.flatMap(([route, what]) => {
+    const title = `PostgreSQL on Express, ${what}, added to bare ÷ express-session + connect-pg-simple`;
+    const rows = [added(title, results, { bare, ours, peer, route, target: 0.5 })];
+    const [left, right] = [ours, peer].map((variant) => perRequest[`${variant} ${route}`]);
+    if (left && right) rows.push(quotient(`  CPU of PostgreSQL, ${what}`, left, right));
+    return rows;
+  });
 }
 
 /** Statements that a request sends, counted at the driver, in this process. */
@@ -119,6 +152,8 @@ async function statements({ quotient }) {
 }
 
 /** Bytes of table and indexes for each of 20,000 sessions that nobody has touched. */
+export const bytes = (report) => withSchema('PostgreSQL, bytes', (pool) => sizes(pool, report));
+
 async function sizes(pool, { quotient }) {
   const { shopper } = await import('./shopper.js');
   const { SqlStorage } = await import('nest-sessions/sql');
@@ -155,46 +190,95 @@ async function sizes(pool, { quotient }) {
   return [row];
 }
 
+const handleOf = (i, salt) => createHash('md5').update(`${i}${salt}`).digest('base64url');
+const secretOf = (i) => `secret-of-the-benchmark-${i}`;
+
 /** As the storage writes them: handles at random, deadlines one after another. */
-async function fill(pool, table, count, expiresAt) {
+async function fill(pool, table, count, expiresAt, salt) {
   await pool.query(
     `INSERT INTO ${SCHEMA}.${table} (handle, proof, created_at, touched_at, expires_at, data, purge_after)
      SELECT translate(encode(decode(md5(i::text || $1), 'hex'), 'base64'), '+/=', '-_'),
-       translate(encode(sha256(i::text::bytea), 'base64'), '+/=', '-_'),
+       translate(encode(sha256(('${secretOf('')}' || i::text)::bytea), 'base64'), '+/=', '-_'),
        $2, $2, $3::bigint + i, '{"visits":"1","cart":"[{\\"sku\\":\\"tea\\",\\"qty\\":2}]"}', $3::bigint + i
      FROM generate_series(1, $4::int) AS i`,
-    [String(expiresAt), Date.now(), expiresAt, count],
+    [salt, Date.now(), expiresAt, count],
   );
 }
 
-async function many(quick, pool, { quotient }) {
-  const count = quick ? 200_000 : 1_000_000;
+const LIVE = 'live';
+
+/** A table of so many live sessions; one that is there from a run before will do. */
+async function filled(pool, table, count) {
   const { SqlStorage } = await import('nest-sessions/sql');
-  await new SqlStorage(pool, { schema: SCHEMA, table: 'many' }).open();
-  await fill(pool, 'many', count, Date.now() + 10 * 86_400_000);
-  await pool.query(`VACUUM ANALYZE ${SCHEMA}.many`);
-  const settings = quick
-    ? { generations: 1, rounds: 5, requests: 1500, warmUp: 3000 }
-    : { generations: 2, rounds: 10, requests: 2500, warmUp: 6000 };
-  const [few, lots] = ['fastify+ours-pg', 'fastify+ours-pg-many'];
-  const rows = [];
-  const results = await measureCells(cellsOf([few, lots], ['write', 'read']), settings);
-  for (const [route, what] of ROUTES) {
-    rows.push(
-      quotient(
-        `PostgreSQL on Fastify, ${what}: with ${count.toLocaleString('en')} rows ÷ with 1,000`,
-        results[`${lots} ${route}`],
-        results[`${few} ${route}`],
-        1.15,
-      ),
-    );
+  await new SqlStorage(pool, { schema: SCHEMA, table }).open();
+  const { rows } = await pool.query(`SELECT count(*)::int AS n FROM ${SCHEMA}.${table}`);
+  if (rows[0].n !== count) {
+    await pool.query(`TRUNCATE ${SCHEMA}.${table}`);
+    await fill(pool, table, count, Date.now() + 10 * 86_400_000, LIVE);
   }
-  return rows;
+  await pool.query(
+    `UPDATE ${SCHEMA}.${table} SET data = data || '{"visits":"1"}' WHERE data->>'visits' <> '1'`,
+  );
+  await pool.query(`VACUUM ANALYZE ${SCHEMA}.${table}`);
+  // Else what was written here is written to the disk while requests are measured.
+  await pool.query('CHECKPOINT');
+}
+
+const MANY = { quick: 200_000, full: 1_000_000 };
+const manyOf = (quick) => (quick && !process.env.BENCH_KEEP ? MANY.quick : MANY.full);
+
+/** Cookies of sessions that lie spread among so many; for each of the routes others. */
+const cookiesAmong = (count, sample, route) =>
+  Array.from({ length: sample }, (_, at) => {
+    const i = 1 + Math.floor(((at + (route === 'read' ? 0.5 : 0)) * count) / sample);
+    return `sid=${handleOf(i, LIVE)}.${secretOf(i)}`;
+  });
+
+export const million = (quick, report) =>
+  withSchema('PostgreSQL, many rows', (pool) => compareSizes(quick, pool, report));
+
+async function compareSizes(quick, pool, { quotient }) {
+  const count = manyOf(quick);
+  await filled(pool, 'many', count);
+  await filled(pool, 'few', 1000);
+  const settings = quick
+    ? { generations: 1, rounds: 6, requests: 1500, warmUp: 2000 }
+    : { generations: 2, rounds: 10, requests: 2500, warmUp: 6000 };
+  const { observe, perRequest } = watchDatabase(pool, settings.requests);
+  const cells = [
+    ['fastify+ours-pg-few', 1000, 500],
+    ['fastify+ours-pg-many', count, 20_000],
+  ].flatMap(([variant, rows, sample]) =>
+    ROUTES.map(([route]) => ({
+      name: `${variant} ${route}`,
+      variant,
+      route,
+      sessions: { name: route, cookies: () => cookiesAmong(rows, sample, route) },
+    })),
+  );
+  const results = await measureCells(cells, { ...settings, observe });
+  return ROUTES.flatMap(([route, what]) => {
+    const [few, many] = ['few', 'many'].map((table) => {
+      const name = `fastify+ours-pg-${table} ${route}`;
+      return { server: results[name], database: perRequest[name] };
+    });
+    const title = `PostgreSQL on Fastify, ${what}: with ${count.toLocaleString('en')} rows ÷ with 1,000`;
+    if (!few.database || !many.database) return [quotient(title, many.server, few.server, 1.15)];
+    const whole = ({ server, database }) => server.map((cpu, round) => cpu + database[round]);
+    return [
+      quotient(`${title}, CPU of server and database`, whole(many), whole(few), 1.15),
+      quotient(`  of the database alone`, many.database, few.database),
+    ];
+  });
 }
 
 /** Milliseconds that a request of a session takes at most, with a purge beside it and without. */
+export const purge = (quick) => withSchema('PostgreSQL, purge', (pool) => purging(quick, pool));
+
 async function purging(quick, pool) {
-  const [live, expired] = quick ? [200_000, 20_000] : [1_000_000, 100_000];
+  const live = manyOf(quick);
+  const expired = live / 10;
+  await filled(pool, 'many', live);
   const { SqlStorage } = await import('nest-sessions/sql');
   const [serving, purger] = await Promise.all(
     [await postgresPool(), await postgresPool({ max: 2 })].map(async (each) => {
@@ -225,7 +309,8 @@ async function purging(quick, pool) {
   const longest = [];
   const idle = [];
   for (let round = 0; round < 3; round++) {
-    await fill(pool, 'many', expired, Date.now() - 86_400_000 * (round + 1));
+    await fill(pool, 'many', expired, Date.now() - 86_400_000 * (round + 1), `expired${round}`);
+    await pool.query('CHECKPOINT');
     idle.push(await longestDuring(() => new Promise((resolve) => setTimeout(resolve, 3_000))));
     longest.push(
       await longestDuring(async () => {

@@ -6,8 +6,20 @@ export const POSTGRES_URL = process.env.BENCH_POSTGRES_URL ?? 'postgres://postgr
 export const SCHEMA = 'nest_sessions_bench';
 export const SQLITE_FILE = join(tmpdir(), 'nest-sessions-bench.db');
 
-/** As many connections for everybody. */
-const POOL = { connectionString: POSTGRES_URL, max: 10 };
+/**
+ * For everybody the same: as many connections, which stay between the turns of a server, and commits that do not wait
+ * for the disk. What a disk takes that others write to as well, half a second and more, is no cost of sessions.
+ */
+const POOL = {
+  connectionString: POSTGRES_URL,
+  max: 10,
+  idleTimeoutMillis: 0,
+  allowExitOnIdle: true,
+  options: '-c synchronous_commit=off',
+};
+
+/** Peers wait for as long as it takes. */
+const PATIENT = { commandTimeout: 60_000 };
 
 export async function postgresPool(options) {
   const { Pool } = await import('pg');
@@ -21,14 +33,15 @@ export async function postgresPool(options) {
  * @param withExpressSession makes one with a store of express-session
  */
 export const sqlVariants = (withOurs, withExpressSession) => {
-  const onPostgres = async (platform, table) => {
+  const onPostgres = async (platform, table, name) => {
     const { SqlStorage } = await import('nest-sessions/sql');
-    return withOurs(platform, new SqlStorage(await postgresPool(), { schema: SCHEMA, table }));
+    const pool = await postgresPool({ application_name: name });
+    return withOurs(platform, new SqlStorage(pool, { schema: SCHEMA, table, ...PATIENT }));
   };
   return {
-    'express+ours-pg': () => onPostgres('express', 'sessions'),
-    'fastify+ours-pg': () => onPostgres('fastify', 'sessions'),
-    'fastify+ours-pg-many': () => onPostgres('fastify', 'many'),
+    'express+ours-pg': () => onPostgres('express', 'sessions', 'express+ours-pg'),
+    'fastify+ours-pg-few': () => onPostgres('fastify', 'few', 'fastify+ours-pg-few'),
+    'fastify+ours-pg-many': () => onPostgres('fastify', 'many', 'fastify+ours-pg-many'),
     'express+ours-sqlite': async () => {
       const { SqlStorage } = await import('nest-sessions/sql');
       return withOurs('express', await SqlStorage.connect(`sqlite:${SQLITE_FILE}`));
@@ -38,7 +51,7 @@ export const sqlVariants = (withOurs, withExpressSession) => {
         const { default: connectPgSimple } = await import('connect-pg-simple');
         const Store = connectPgSimple(session);
         return new Store({
-          pool: await postgresPool(),
+          pool: await postgresPool({ application_name: 'express+connect-pg-simple' }),
           schemaName: SCHEMA,
           createTableIfMissing: true,
           pruneSessionInterval: false,
