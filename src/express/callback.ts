@@ -1,5 +1,5 @@
-/** Called with an error, or with none. */
-export type Callback<T = unknown> = (error?: unknown, value?: T) => void;
+/** Called with an error, or with none. What errors are, each library has its own word for. */
+export type Callback<T = unknown> = (error?: any, value?: T) => void;
 
 /**
  * Answers as libraries for express-session ask: through the callback, or with a promise, which nobody need catch.

@@ -142,8 +142,9 @@ export class FastifyReqSession extends ReqSession {
   }
 }
 
-async function saved({ exchange, user }: Owner): Promise<void> {
-  if (await user?.settle()) return;
+async function saved({ exchange }: Owner): Promise<void> {
+  // True: a user was bound or unbound, and all was saved with it.
+  if ((await exchange.beforeSave?.()) === true) return;
   await save(stateOf(exchange.session!));
 }
 

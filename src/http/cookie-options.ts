@@ -74,20 +74,17 @@ export const cookieRule: OptionRule = {
 };
 
 /**
- * Checks what an application's function returned for one request.
+ * Checks attributes that are given while requests come, as by an application's function.
  *
  * @param name of the cookie, whose prefix has demands of its own
+ * @param where they are from, for messages
  * @throws {SessionOptionsError} one error that names every attribute that is wrong
  */
-export function checkCookie(returned: unknown, name: string): ResolvedCookie {
+export function checkCookie(returned: unknown, name: string, where = 'cookie(request)'): ResolvedCookie {
   const check = new OptionCheck('SessionModule');
-  if (!isOptions(returned)) check.fail('cookie(request)', `must return ${SOME_OF}`, show(returned));
-  const given = check.read<SessionCookieOptions>(
-    isOptions(returned) ? returned : {},
-    MEMBERS,
-    'cookie(request).',
-  );
-  checkTogether(check, given, name, 'cookie(request).');
+  if (!isOptions(returned)) check.fail(where, `must return ${SOME_OF}`, show(returned));
+  const given = check.read<SessionCookieOptions>(isOptions(returned) ? returned : {}, MEMBERS, `${where}.`);
+  checkTogether(check, given, name, `${where}.`);
   check.finish();
   return resolveCookie(given, name);
 }

@@ -5,7 +5,7 @@ import { SessionError } from '../errors.js';
 import { type CookieRequest, isSecure, rawOf } from './request.js';
 import type { HttpSettings } from './settings.js';
 import { parseId } from '../session/id.js';
-import type { Session } from '../session/session.js';
+import { type Session, stateOf } from '../session/session.js';
 
 /** What the session cookie is made and verified with. */
 export type CookieSettings = Pick<HttpSettings, 'cookieName' | 'cookie' | 'secrets'>;
@@ -16,6 +16,9 @@ export interface IssuedId {
   /** Milliseconds since 1970. */
   readonly expiresAt: number;
 }
+
+/** Attributes of one session's cookie that are not as the application has them for all. */
+export type OwnAttributes = Partial<ResolvedCookie>;
 
 /** What a request has under the cookie's name. */
 export interface ReceivedCookies {
@@ -67,7 +70,7 @@ export class SessionCookie {
    */
   issue(session: Session<any>, request?: CookieRequest): string {
     const issued = { id: session.id, expiresAt: session.expiresAt.getTime() };
-    return this.#issue(issued, this.#cookieFor(request), request);
+    return this.#issue(issued, this.#cookieFor(request, stateOf(session).values.cookie), request);
   }
 
   /**
@@ -91,15 +94,19 @@ export class SessionCookie {
    *
    * @internal
    */
-  answer(told: IssuedId | 'ended', request: CookieRequest): string | undefined {
-    const cookie = this.#cookieFor(request);
+  answer(
+    told: IssuedId | 'ended',
+    request: CookieRequest,
+    own: OwnAttributes | undefined,
+  ): string | undefined {
+    const cookie = this.#cookieFor(request, own);
     if (cookie.secure === true && !isSecure(request)) return undefined;
     return told === 'ended' ? this.#clear(cookie, request) : this.#issue(told, cookie, request);
   }
 
   /** Whether the cookie has an end of its own in the browser, which every touch moves. @internal */
-  isPersistent(request: CookieRequest): boolean {
-    return this.#cookieFor(request).persistent;
+  isPersistent(request: CookieRequest, own: OwnAttributes | undefined): boolean {
+    return this.#cookieFor(request, own).persistent;
   }
 
   /**
@@ -156,10 +163,10 @@ export class SessionCookie {
     return secrets.length > 0 ? `s:${sign(id, secrets[0]!)}` : id;
   }
 
-  #cookieFor(request: CookieRequest | undefined): ResolvedCookie {
+  #cookieFor(request: CookieRequest | undefined, own?: OwnAttributes): ResolvedCookie {
     const { cookie } = this.#settings;
-    if (typeof cookie !== 'function') return cookie;
-    if (request !== undefined) return cookie(request);
+    if (typeof cookie !== 'function') return own ? { ...cookie, ...own } : cookie;
+    if (request !== undefined) return { ...cookie(request), ...own };
     throw new SessionError(
       'SessionCookie: the option cookie is a function of the request; pass the request to issue() and clear().',
     );

@@ -30,6 +30,8 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
   out: SaveBeforeSend | undefined;
   /** The request may open a session, wherever it comes from. */
   originPassed = false;
+  /** The client is told its id again, as something else of its cookie changed. */
+  retells = false;
   /** What is done before each save at the response, which fails with it. */
   beforeSave: (() => Awaitable<unknown>) | undefined;
 
@@ -135,12 +137,16 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
     const { module, state, request, session } = this;
     const { via } = this.received;
     const { transport } = module;
-    const told = state ? whatToTell(this.came, this.touch === 'written', state) : 'nothing';
-    if (told === 'nothing' || (told === 'id again' && !transport.renews(via, request))) {
+    const renewed = this.touch === 'written' || this.retells;
+    const told = state ? whatToTell(this.came, renewed, state) : 'nothing';
+    if (told === 'nothing') return transport.headers(via, undefined, request);
+    const own = told === 'ended' ? state!.endedCookie : state!.values.cookie;
+    if (told === 'ended') return transport.headers(via, 'ended', request, own);
+    if (told === 'id again' && !this.retells && !transport.renews(via, request, own)) {
       return transport.headers(via, undefined, request);
     }
-    if (told === 'ended') return transport.headers(via, 'ended', request);
-    return transport.headers(via, { id: state!.id!, expiresAt: session!.expiresAt.getTime() }, request);
+    const issued = { id: state!.id!, expiresAt: session!.expiresAt.getTime() };
+    return transport.headers(via, issued, request, own);
   }
 
   report(error: unknown): number {

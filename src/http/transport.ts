@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { IssuedId, SessionCookie } from './cookie.js';
+import type { IssuedId, OwnAttributes, SessionCookie } from './cookie.js';
 import { type CookieRequest, rawOf } from './request.js';
 import type { SessionHeaders } from './response-headers.js';
 import type { HttpSettings } from './settings.js';
@@ -69,15 +69,16 @@ export class SessionTransport {
    * The headers for an answer.
    *
    * @param via how the request's id came
+   * @param own attributes that this session's cookie has of its own
    * @throws {SessionOptionsError} if the option `cookie` is a function, and what it gave is wrong
    */
-  headers(via: TransportName, told: Told, request: CookieRequest): SessionHeaders {
+  headers(via: TransportName, told: Told, request: CookieRequest, own?: OwnAttributes): SessionHeaders {
     const nothing = this.#nothing;
     if (told === undefined) return nothing;
     if (via === 'bearer') {
       return { vary: nothing.vary, cookie: undefined, token: told === 'ended' ? '' : told.id };
     }
-    const cookie = this.#cookie.answer(told, request);
+    const cookie = this.#cookie.answer(told, request, own);
     if (cookie !== undefined) return { vary: nothing.vary, cookie, token: undefined };
     this.#warnOnce(WITHHELD);
     return nothing;
@@ -88,8 +89,8 @@ export class SessionTransport {
    *
    * @throws {SessionOptionsError} as {@link headers}
    */
-  renews(via: TransportName, request: CookieRequest): boolean {
-    return via === 'cookie' && this.#cookie.isPersistent(request);
+  renews(via: TransportName, request: CookieRequest, own?: OwnAttributes): boolean {
+    return via === 'cookie' && this.#cookie.isPersistent(request, own);
   }
 }
 

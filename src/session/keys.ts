@@ -1,7 +1,7 @@
 import { SessionError } from '../errors.js';
 
 /*
- * The names that values are stored under: the keys of the data, and beside them the fields of flashes.
+ * The names that values are stored under: the keys of the data, and beside them the fields of flashes and of the cookie.
  */
 
 /** Starts the name of a field of flashes. */
@@ -9,7 +9,11 @@ export const FLASH = '~flash:';
 
 export const isFlashField = (name: string): boolean => name.charCodeAt(0) === 126 && name.startsWith(FLASH);
 
-export const isDataKey = (name: string): boolean => !isFlashField(name) && name !== '__proto__';
+/** The field of what the session's cookie has of its own. */
+export const COOKIE = '~cookie';
+
+export const isDataKey = (name: string): boolean =>
+  !isFlashField(name) && name !== COOKIE && name !== '__proto__';
 
 /** @throws {SessionError} unless data can be stored under the key */
 export function checkKey(key: string): void {

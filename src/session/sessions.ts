@@ -114,7 +114,10 @@ export class Sessions {
         const expected = { userId: record.userId ?? null };
         const destroyed = await this.storage.destroy(handle!, expected, record.userId);
         // What this holder started itself, the client was never told of.
-        if (destroyed && startedAt === undefined) state.hasEnded = true;
+        if (destroyed && startedAt === undefined) {
+          state.hasEnded = true;
+          state.endedCookie = state.values.cookie;
+        }
       }
       for (const rival of state.rivals) if (await this.destroy(rival)) state.hasEnded = true;
       state.rivals = [];

@@ -36,6 +36,8 @@ export class SessionState {
   hasMoved = false;
   /** Whether this holder has ended a session that it found. */
   hasEnded = false;
+  /** What the cookie of a session that it has ended had of its own. */
+  endedCookie: object | undefined;
   /** What was refused last when the caller asked to save. */
   refused: Refused | undefined;
 

@@ -3,7 +3,7 @@ import type { SessionCodec } from './settings.js';
 import { Draft } from './draft.js';
 import { bytesOf, changed, type Encoded, lengthOf, textIn, type ValueChange } from './encoded.js';
 import { Flashes } from './flashes.js';
-import { checkKey, isDataKey, isFlashField, quote } from './keys.js';
+import { checkKey, COOKIE, isDataKey, isFlashField, quote } from './keys.js';
 import { containerFor, getInside, isKey, isObject, removeInside, segmentsOf, setInside } from './paths.js';
 import { checkValue, ValueCodec } from './value-codec.js';
 
@@ -151,6 +151,16 @@ export class SessionValues {
       read: (field) => this.read(field),
       write: (field, flashes) => this.write(field, flashes),
     }));
+  }
+
+  /** Attributes of this session's cookie that are not as the application has them for all. */
+  get cookie(): object | undefined {
+    const own = this.read(COOKIE);
+    return isObject(own) ? own : undefined;
+  }
+
+  set cookie(own: object | undefined) {
+    this.write(COOKIE, own);
   }
 
   // ── against what is stored ─────────────────────────────────────────────────────────────────────────

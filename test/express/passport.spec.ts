@@ -11,8 +11,6 @@ import { Gate } from '../support/gate.js';
  * Passport 0.7 with passport-local, as applications have it in main.ts.
  */
 
-type Done = (error: unknown, user?: unknown, info?: object) => void;
-
 /** What users log in with; "gone" is in the session and in no database. */
 const users: Readonly<Record<string, { id: number; name: string }>> = {
   ada: { id: 0, name: 'ada' },
@@ -28,7 +26,7 @@ const onExpress = stacks.filter(([, { platform }]) => platform === 'express');
 function passportOf(): passportModule.Authenticator {
   const passport = new passportModule.Passport() as passportModule.Authenticator;
   passport.use(
-    new LocalStrategy((name: string, password: string, done: Done) =>
+    new LocalStrategy((name, password, done) =>
       done(null, password === 'right' ? (users[name] ?? { id: 404, name: 'gone' }) : false, {
         message: 'Wrong',
       }),
