@@ -23,10 +23,6 @@ import { type AnySession, type RunningApp, stacks, start } from '../support/app.
 
 @Injectable()
 class LocalStrategy extends PassportStrategy(Strategy) {
-  constructor() {
-    super();
-  }
-
   validate(name: string, password: string): object | undefined {
     return password === 'right' ? { name } : undefined;
   }
