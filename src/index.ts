@@ -10,6 +10,7 @@ export type {
 } from './nest/session.module.js';
 export type { SessionModuleOptions } from './nest/session.options.js';
 export type { SessionCodec } from './session/settings.js';
+export type { EncryptionKey, EncryptionOptions } from './session/value-cipher.js';
 export type { SessionCookieOptions } from './http/cookie-options.js';
 export type { CrossOriginOptions } from './http/origin.js';
 export type { Duration } from './rules.js';

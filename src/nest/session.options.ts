@@ -30,6 +30,8 @@ import {
 } from '../rules.js';
 import type { InitialSessionData } from '../session/session-data.js';
 import type { SessionCodec, SessionSettings } from '../session/settings.js';
+import { type EncryptionOptions, encryptionRule, keysRule, ValueCipher } from '../session/value-cipher.js';
+import { jsonCodec } from '../session/value-codec.js';
 import { MemoryStorage } from '../storage/memory/storage.js';
 import type { SessionStorage } from '../storage/session-storage.js';
 
@@ -58,7 +60,9 @@ export interface SessionModuleOptions {
   purge?: PurgeOptions | false | undefined;
   /** Default JSON. */
   codec?: SessionCodec | undefined;
-  /** Largest encoded size of one session's data in bytes. Default 65,536. */
+  /** Encrypts what sessions hold, AES-256-GCM with the first key; all keys read. Default none. */
+  encryption?: EncryptionOptions | undefined;
+  /** Largest size of one session's data in bytes, as it is stored. Default 65,536. */
   maxBytes?: number | undefined;
   /** Makes the secret part of an id: 22 to 256 characters of `A–Z a–z 0–9 . _ ~ -`. Default 32 random bytes. */
   generateId?: (() => string) | undefined;
@@ -161,6 +165,7 @@ export const OPTIONS = {
       return typeof encode === 'function' && typeof decode === 'function';
     },
   },
+  encryption: encryptionRule,
   maxBytes: wholeNumber('bytes'),
   generateId: functionThat('returns a string'),
   lock: {
@@ -200,6 +205,8 @@ export function resolveOptions(options: SessionModuleOptions = {}): ModuleSettin
   checkLimit(check, given, storage);
   if (typeof cookie !== 'function' && isOptions(cookie) && typeof cookieName === 'string')
     checkTogether(check, cookie, cookieName, 'cookie.');
+  if (isOptions(given.encryption) && given.encryption.keys === undefined)
+    check.fail('encryption.keys', `must be ${keysRule.takes}`, 'none');
   check.finish();
 
   const { wait = '10s', hold = '30s' } = given.lock ?? {};
@@ -217,6 +224,7 @@ export function resolveOptions(options: SessionModuleOptions = {}): ModuleSettin
     touchAfter,
     initial: given.initial,
     codec,
+    encryption: given.encryption && new ValueCipher(given.encryption),
     maxBytes,
     generateId,
     lock: { wait: milliseconds(wait), hold: milliseconds(hold) },
@@ -256,7 +264,6 @@ function checkLimit(
 const YEAR = 31_536_000;
 const TEN_MINUTES = 600;
 
-const jsonCodec: SessionCodec = { encode: JSON.stringify, decode: JSON.parse };
 const randomSecret = (): string => randomBytes(32).toString('base64url');
 
 /** Secrets that no `inspect()` and no JSON of whatever holds them shows (S50). */

@@ -11,6 +11,7 @@ import type {
   UpdateResult,
 } from '../storage/session-storage.js';
 import { isLive } from './deadlines.js';
+import type { Encoded, Text } from './encoded.js';
 import type { SessionEvents } from './events.js';
 import type { SessionSettings } from './settings.js';
 
@@ -45,7 +46,7 @@ export class CheckedStorage {
 
   create(record: SessionRecord): Awaitable<boolean> {
     return after(
-      this.call(() => this.storage.create(record)),
+      this.call(() => this.storage.create(this.sealed(record.handle, record))),
       (created) => {
         if (created) this.events.emit('created', record.handle, record.userId);
         return created;
@@ -63,7 +64,7 @@ export class CheckedStorage {
 
   update(handle: string, change: SessionChange): Awaitable<UpdateResult> {
     return after(
-      this.call(() => this.storage.update(handle, change)),
+      this.call(() => this.storage.update(handle, this.sealed(handle, change))),
       (result) => {
         if (result === 'ok' || result === 'gone' || result === 'conflict' || result === 'lost') return result;
         const problem = `update() answered ${String(result)}; it answers 'ok', 'gone', 'conflict' or 'lost'.`;
@@ -169,6 +170,21 @@ export class CheckedStorage {
     const left = (users.get(this.storage) ?? 0) - 1;
     users.set(this.storage, Math.max(left, 0));
     if (left <= 0) await this.storage.close();
+  }
+
+  /** The encoded values of a record that was read. */
+  dataOf(record: SessionRecord): Encoded {
+    return this.settings.encryption?.openData(record) ?? record.data;
+  }
+
+  /** What is known of the client, encoded. */
+  clientOf({ handle, client }: SessionRecord): Text | undefined {
+    const { encryption } = this.settings;
+    return client !== undefined && encryption ? encryption.openClient(client, handle) : client;
+  }
+
+  private sealed<T extends SessionRecord | SessionChange>(handle: string, texts: T): T {
+    return this.settings.encryption?.sealAll(handle, texts) ?? texts;
   }
 
   private isLive(record: SessionRecord): boolean {

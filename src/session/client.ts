@@ -1,6 +1,7 @@
 import { isThenable } from '../awaitable.js';
 import { SessionError } from '../errors.js';
 import { isOptions, kindOf } from '../rules.js';
+import type { Text } from './encoded.js';
 import type { SessionSettings } from './settings.js';
 import type { SessionState } from './state.js';
 import { ValueCodec } from './value-codec.js';
@@ -18,7 +19,7 @@ const NAME = 'client';
 export function describedClient({ exchange, handle, storage }: SessionState): string | undefined {
   try {
     const json = jsonOf(exchange?.describeClient?.());
-    return json && new ValueCodec(storage.settings.codec).encode(NAME, JSON.parse(json));
+    return json && new ValueCodec({ codec: storage.settings.codec }).encode(NAME, JSON.parse(json));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     const session = handle === undefined ? 'A session' : `Session ${handle}`;
@@ -27,14 +28,14 @@ export function describedClient({ exchange, handle, storage }: SessionState): st
   }
 }
 
-/** A description as an application sees it; undefined if there is none, or it cannot be decoded (S49). */
+/** A description as an application sees it; undefined if there is none, or it cannot be read (S49). */
 export function clientIn(
-  text: string | undefined,
+  text: Text | undefined,
   { codec }: SessionSettings,
   onCorrupt: () => void,
 ): Record<string, any> | undefined {
   if (text === undefined) return undefined;
-  const client = new ValueCodec(codec, onCorrupt).decode(NAME, text);
+  const client = new ValueCodec({ codec }, onCorrupt).decode(NAME, text);
   return isOptions(client) ? client : undefined;
 }
 

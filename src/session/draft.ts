@@ -1,4 +1,4 @@
-import { difference, type Encoded, type ValueChange } from './encoded.js';
+import { difference, type Encoded, type Text, textIn, type ValueChange } from './encoded.js';
 import { checkKey } from './keys.js';
 import type { ValueCodec } from './value-codec.js';
 
@@ -32,12 +32,12 @@ export class Draft {
    * @throws {SessionError} naming the key that cannot be stored
    */
   settle(): ValueChange | undefined {
-    const after: Record<string, string> = {};
+    const after: Record<string, Text> = {};
     for (const key of this.kept) after[key] = this.before[key]!;
     for (const key of Object.keys(this.data)) {
       if (this.data[key] === undefined) continue;
       checkKey(key);
-      after[key] = this.codec.encode(key, this.data[key]);
+      after[key] = this.codec.encode(key, this.data[key], textIn(this.before, key));
     }
     this.after = after;
     return difference(this.stored, after);

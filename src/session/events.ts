@@ -27,6 +27,8 @@ export interface SessionEvent {
   readonly type: SessionEventType;
   readonly handle?: string | undefined;
   readonly userId?: string | undefined;
+  /** With `corrupt`: the key whose value could not be read; undefined if it was the record. */
+  readonly key?: string | undefined;
   readonly at: Date;
 }
 
@@ -43,8 +45,8 @@ export class SessionEvents {
 
   constructor(private readonly log: SessionLog) {}
 
-  emit(type: SessionEventType, handle?: string, userId?: string): void {
-    if (this.subject.observed) this.subject.next({ type, handle, userId, at: new Date() });
+  emit(type: SessionEventType, handle?: string, userId?: string, more?: Pick<SessionEvent, 'key'>): void {
+    if (this.subject.observed) this.subject.next({ type, handle, userId, ...more, at: new Date() });
   }
 
   warn(text: string): void {

@@ -159,7 +159,7 @@ async function rotate(
 ): Promise<UpdateResult> {
   const { storage, handle, ttl: wished } = state;
   const ttl = given === undefined ? wished : given;
-  const values = fresh ? difference(state.record!.data, fresh.with(undefined)) : collect(state);
+  const values = fresh ? difference(storage.dataOf(state.record!), fresh.with(undefined)) : collect(state);
   if (!fresh) checkSize(state, values);
   const secret = newSecret(storage.settings.generateId);
   const now = Date.now();

@@ -93,7 +93,8 @@ function insert(state: SessionState, change?: ValueChange, userId?: string, trie
     expiresAt: deadline(now, life, storage.settings),
     userId,
     client: describedClient(state),
-    data: values.with(change),
+    // Of a session that is not stored nothing is sealed.
+    data: values.with(change) as Record<string, string>,
   };
   return after(storage.create(record), (created): Awaitable<Written> => {
     if (!created) {

@@ -22,6 +22,7 @@ import { alone, insertNow, look } from './save.js';
 import type { SessionSettings } from './settings.js';
 import { SessionState } from './state.js';
 import { type Tap, Turns } from './turns.js';
+import { ValueCodec } from './value-codec.js';
 import { SessionValues } from './values.js';
 
 /** What a session can be created with. */
@@ -196,14 +197,18 @@ export class Sessions {
   }
 
   valuesOf(record: SessionRecord): SessionValues {
-    return new SessionValues(this.settings.codec, record.data, () =>
-      this.events.emit('corrupt', record.handle, record.userId),
+    const { handle, userId } = record;
+    const codec = new ValueCodec(this.settings, (key) =>
+      this.events.emit('corrupt', handle, userId, { key }),
     );
+    return new SessionValues(codec, this.storage.dataOf(record));
   }
 
   /** What was said of the client when the session was created, or logged in on. */
-  clientOf({ client, handle, userId }: SessionRecord): Record<string, any> | undefined {
-    return clientIn(client, this.settings, () => this.events.emit('corrupt', handle, userId));
+  clientOf(record: SessionRecord): Record<string, any> | undefined {
+    const { handle, userId } = record;
+    const onCorrupt = () => this.events.emit('corrupt', handle, userId);
+    return clientIn(this.storage.clientOf(record), this.settings, onCorrupt);
   }
 
   private stateOf(record: SessionRecord): SessionState {

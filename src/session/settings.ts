@@ -1,15 +1,22 @@
+import type { ValueCipher } from './value-cipher.js';
+
 /**
- * How one value is written into a storage and read back. A value that was not changed must be written as the same
- * text again: that is how a change in place is found. To encrypt, derive the IV from the value (AES-SIV) rather than
- * from chance, or every object that is read counts as changed, and is written.
+ * How one value is written into a storage and read back. A codec may write one value in many ways: if the text differs,
+ * what is stored is decoded and compared.
  */
 export interface SessionCodec {
   encode(value: unknown): string;
   decode(text: string): unknown;
 }
 
+/** How values are written and read. */
+export interface ValueSettings {
+  readonly codec: SessionCodec;
+  readonly encryption?: ValueCipher | undefined;
+}
+
 /** What the core is told, once options are checked: defaults filled in, times in milliseconds. */
-export interface SessionSettings {
+export interface SessionSettings extends ValueSettings {
   /** Idle timeout. */
   readonly ttl: number;
   /** `Infinity`: no absolute timeout. */
@@ -18,8 +25,7 @@ export interface SessionSettings {
   readonly touchAfter: number;
   /** What a new session starts with. */
   readonly initial: (() => object) | undefined;
-  readonly codec: SessionCodec;
-  /** Largest encoded size of one session's data, in bytes. */
+  /** Largest size of one session's data as it is stored, in bytes. */
   readonly maxBytes: number;
   /** Makes the secret part of an id. What it gives is not checked yet. */
   readonly generateId: () => string;

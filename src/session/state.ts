@@ -1,6 +1,7 @@
 import type { SessionRecord } from '../storage/record.js';
 import type { CheckedStorage } from './checked-storage.js';
 import { newHandle, newSecret, proofOf } from './id.js';
+import { ValueCodec } from './value-codec.js';
 import { SessionValues, type ValueChange } from './values.js';
 
 /** The exchange that a session came with, as far as the session has to know it. */
@@ -92,9 +93,10 @@ export class SessionState {
 }
 
 /** What a new session starts with, as if it were stored. */
-export function initialValues({ settings: { codec, initial } }: CheckedStorage): SessionValues {
+export function initialValues({ settings }: CheckedStorage): SessionValues {
+  const codec = new ValueCodec(settings);
   const values = new SessionValues(codec);
-  if (!initial) return values;
-  values.assign(initial(), 'SessionModule: what initial() returns');
+  if (!settings.initial) return values;
+  values.assign(settings.initial(), 'SessionModule: what initial() returns');
   return new SessionValues(codec, values.with(values.collect(false)));
 }

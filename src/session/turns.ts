@@ -78,7 +78,7 @@ export class Turns {
       if (state.handle === handle && !state.record) return;
       const record = state.handle === handle ? await look(state) : undefined;
       if (!record || !state.isOwner) throw new SessionGoneError(handle);
-      state.values.rebase(record.data);
+      state.values.rebase(this.storage.dataOf(record));
     });
   }
 

@@ -1,11 +1,19 @@
 import { SessionError } from '../errors.js';
-import type { SessionCodec } from './settings.js';
 import { Draft } from './draft.js';
-import { bytesOf, changed, type Encoded, lengthOf, textIn, type ValueChange } from './encoded.js';
+import {
+  bytesOf,
+  changed,
+  type Encoded,
+  isSameText,
+  lengthOf,
+  type Text,
+  textIn,
+  type ValueChange,
+} from './encoded.js';
 import { Flashes } from './flashes.js';
 import { checkKey, COOKIE, isDataKey, isFlashField, quote } from './keys.js';
 import { containerFor, getInside, isKey, isObject, removeInside, segmentsOf, setInside } from './paths.js';
-import { checkValue, ValueCodec } from './value-codec.js';
+import { checkValue, type ValueCodec } from './value-codec.js';
 
 export type { Encoded, ValueChange };
 
@@ -16,9 +24,9 @@ interface Entry {
    * The value encoded, once it was needed. Of an object, which its holder may change in place, it says nothing: that is
    * encoded anew. A value that cannot be decoded is undefined and keeps its text.
    */
-  text: string | undefined;
+  text: Text | undefined;
   /** What is stored under the key. */
-  stored: string | undefined;
+  stored: Text | undefined;
 }
 
 const NOTHING: Encoded = Object.freeze({});
@@ -29,7 +37,6 @@ const NOTHING: Encoded = Object.freeze({});
  */
 export class SessionValues {
   private readonly entries = new Map<string, Entry>();
-  private readonly codec: ValueCodec;
   /** What was stored when this holder began: the flashes among it are for this holder. */
   private readonly first: Encoded;
   /** A saved change that is not worked into `base` yet. */
@@ -40,16 +47,11 @@ export class SessionValues {
   private unsaved: ValueChange | undefined;
   private someFlashes: Flashes | undefined;
 
-  /**
-   * @param base what is stored; nobody changes it
-   * @param onCorrupt is called with the key of a value that cannot be decoded; it reads as undefined
-   */
+  /** @param base what is stored; nobody changes it */
   constructor(
-    codec: SessionCodec,
+    private readonly codec: ValueCodec,
     private base: Encoded = NOTHING,
-    onCorrupt?: (key: string) => void,
   ) {
-    this.codec = new ValueCodec(codec, onCorrupt);
     this.first = base;
   }
 
@@ -189,8 +191,8 @@ export class SessionValues {
       const text = this.textOf(key, entry);
       if (text === entry.stored) continue;
       change ??= { set: {}, remove: [] };
-      if (text === undefined) change.remove.push(key);
-      else change.set[key] = text;
+      if (typeof text === 'string') change.set[key] = text;
+      else change.remove.push(key);
     }
     if (endFlashes && !this.someFlashes?.kept) {
       for (const field of Object.keys(this.first)) {
@@ -221,7 +223,7 @@ export class SessionValues {
     this.baseChange = undefined;
     for (const [key, entry] of this.entries) {
       const text = textIn(stored, key);
-      if (text === entry.stored) continue;
+      if (isSameText(text, entry.stored)) continue;
       if (this.textOf(key, entry) === entry.stored) this.entries.delete(key);
       else entry.stored = text;
     }
@@ -237,8 +239,9 @@ export class SessionValues {
   draft(): Draft {
     return new Draft(this.codec, this.stored, this.current(), (before, after) => {
       for (const [key, entry] of this.entries) {
-        const text = this.textOf(key, entry);
-        if (text === textIn(before, key) && text !== textIn(after, key)) this.entries.delete(key);
+        const known = textIn(before, key);
+        if (this.textOf(key, entry, known) !== known) continue;
+        if (!isSameText(known, textIn(after, key))) this.entries.delete(key);
       }
     });
   }
@@ -250,7 +253,7 @@ export class SessionValues {
 
   /** Size of what is stored: UTF-8 bytes of keys and values. */
   bytes(): number {
-    return bytesOf(this.stored);
+    return bytesOf(this.stored, this.codec.sizeOf);
   }
 
   /**
@@ -258,8 +261,8 @@ export class SessionValues {
    * most `limit`, it is the answer.
    */
   bytesWith(change: ValueChange, limit: number): number {
-    const bound = 3 * (lengthOf(this.stored) + lengthOf(change.set));
-    return bound <= limit ? bound : bytesOf(this.with(change));
+    const bound = this.codec.isPlain ? 3 * (lengthOf(this.stored) + lengthOf(change.set)) : Infinity;
+    return bound <= limit ? bound : bytesOf(this.with(change), this.codec.sizeOf);
   }
 
   /** What is stored. A change that was saved is worked in only when it is needed, which in few requests it is. */
@@ -299,12 +302,18 @@ export class SessionValues {
     if (entry) entry.stored = text;
   }
 
-  /** The value of a key encoded as it is now; undefined if it is removed. */
-  private textOf(key: string, entry: Entry): string | undefined {
-    const { value } = entry;
-    if (isObject(value)) return this.codec.encode(key, value);
-    if (value === undefined) return entry.text;
-    return (entry.text ??= this.codec.encode(key, value));
+  /**
+   * The value of a key encoded as it is now; undefined if it is removed.
+   *
+   * @returns `known` itself, if it stands for the same value
+   */
+  private textOf(key: string, entry: Entry, known = entry.stored): Text | undefined {
+    const { value, text } = entry;
+    if (isObject(value)) return this.codec.encode(key, value, known);
+    if (value !== undefined && text === undefined) {
+      return (entry.text = this.codec.encode(key, value, known));
+    }
+    return isSameText(text, known) ? known : text;
   }
 
   /** All values encoded as they are now, flashes included. */

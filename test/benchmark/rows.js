@@ -327,6 +327,20 @@ async function tap(quick) {
   ];
 }
 
+async function encryption(quick) {
+  const count = quick ? 10_000 : 30_000;
+  const rounds = quick ? 3 : 8;
+  const costs = { encrypted: [], plain: [] };
+  for (let round = 0; round < rounds; round++) {
+    for (const [kind, list] of Object.entries(costs)) {
+      const encrypted = kind === 'encrypted';
+      list.push(await withStores([], (child) => child.ask('values', { encrypted, count })));
+    }
+  }
+  const what = 'a value of a session of five, written and read once: encrypted ÷ plain';
+  return [quotientRow(what, costs.encrypted, costs.plain)];
+}
+
 async function large(quick) {
   const variant = 'fastify+ours';
   const cell = (keys) => ({
@@ -371,6 +385,7 @@ export const groups = {
   purge,
   tap,
   large,
+  encryption,
 };
 
 function exports(name) {

@@ -135,6 +135,19 @@ const orders = {
       throw new Error(`${taps} taps were counted, of ${count * (2 + 2 * rounds)}`);
     return { alone, contended };
   },
+
+  /** Microseconds of CPU per value that is written once and read once, in sessions of five. */
+  values: async ({ encrypted, count }) => {
+    const store = await openOurs(encrypted ? { encryption: { keys: [randomBytes(32)] } } : {});
+    const live = async (i) => {
+      const { id } = await store.create({ data: shopper(i) });
+      if ((await store.load(id)).toJSON().visits !== i % 100) throw new Error('A session is not what it was');
+    };
+    for (let i = 0; i < count; i++) await live(i);
+    const before = cpu();
+    for (let i = 0; i < count; i++) await live(i);
+    return (cpu() - before) / count / 5;
+  },
 };
 
 serve(orders);

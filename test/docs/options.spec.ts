@@ -70,6 +70,9 @@ describe('the tables of options', () => {
       initial: 'none',
       purge: 'on',
       codec: 'JSON',
+      encryption: 'none',
+      'encryption.keys': 'required',
+      'encryption.readPlain': 'none',
       generateId: '32 random bytes',
       lock: 'on',
       touchWhen: 'every request',
@@ -78,13 +81,9 @@ describe('the tables of options', () => {
       'cookie.domain': 'none',
       'cookie.priority': 'none',
     });
-    const { secrets, initial, touchWhen, describeClient, cookie } = resolveOptions();
-    expect([secrets.length, initial, touchWhen, describeClient]).toEqual([
-      0,
-      undefined,
-      undefined,
-      undefined,
-    ]);
+    const { secrets, initial, touchWhen, describeClient, encryption, cookie } = resolveOptions();
+    expect(secrets).toHaveLength(0);
+    for (const none of [initial, touchWhen, describeClient, encryption]) expect(none).toBeUndefined();
     expect(cookie).toMatchObject({ domain: undefined, priority: undefined });
   });
 });

@@ -108,6 +108,13 @@ const wrong: [option: string, options: object][] = [
     { decode: JSON.parse },
     { encode: 1, decode: 2 },
   ]),
+  ...pick('encryption', [true, 'a key', 7, [], null]),
+  ...pick('encryption.keys', [undefined, [], 'a key', [''], [7], [null], [Buffer.alloc(16)], ['a', 'a']]),
+  ...['2026-01-01', 7, true, new Date(NaN)].map((readPlain): [string, object] => [
+    'encryption.readPlain',
+    { encryption: { keys: ['a key'], readPlain } },
+  ]),
+  ['encryption.key', { encryption: { keys: ['a key'], key: 'a key' } }],
   ...pick('maxBytes', [0, -1, 1.5, NaN, Infinity, '64kb', {}]),
   ...pick('generateId', ['id', 7, {}, true]),
   ...pick('lock', [true, '10s', 7, []]),

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
+import { ValueCodec } from '../../src/session/value-codec.js';
 import { type Encoded, SessionValues } from '../../src/session/values.js';
 import { type AnySession, type Bench, kinds, loaded, open, visitor } from '../support/session-bench.js';
 
@@ -188,7 +189,7 @@ describe.each(kinds)('flashes: %s', (kind) => {
 describe('flashes among the values', () => {
   const json = { encode: JSON.stringify, decode: JSON.parse } as const;
   const stored = (values: SessionValues) => values.with(values.collect(false));
-  const begin = (data: Encoded = {}) => new SessionValues(json, data);
+  const begin = (data: Encoded = {}) => new SessionValues(new ValueCodec({ codec: json }), data);
 
   it('the later of two requests counts, in whatever order the storage gives them', () => {
     let data: Encoded = {};

@@ -1,15 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import { SessionError } from '../../src/index.js';
 import { type Segments, segmentsOf } from '../../src/session/paths.js';
+import { jsonCodec, ValueCodec } from '../../src/session/value-codec.js';
 import { SessionValues } from '../../src/session/values.js';
 
 const holder = (data: object = {}): SessionValues => {
-  const values = new SessionValues({ encode: JSON.stringify, decode: JSON.parse });
+  const codec = new ValueCodec({ codec: jsonCodec });
+  const values = new SessionValues(codec);
   values.assign(data, 'data');
-  return new SessionValues(
-    { encode: JSON.stringify, decode: JSON.parse },
-    values.with(values.collect(false)),
-  );
+  return new SessionValues(codec, values.with(values.collect(false)));
 };
 
 describe('the parts of a path', () => {
