@@ -31,8 +31,8 @@ export type {
 } from './session/session-data.js';
 
 export { SessionStore } from './nest/session.store.js';
-export type { CreateSession } from './session/sessions.js';
-export type { SessionInfo, SessionOfOptions, SessionTarget } from './nest/session.store.js';
+export type { CreateSession, ListPage } from './session/sessions.js';
+export type { SessionInfo, SessionOfOptions, SessionPage, SessionTarget } from './nest/session.store.js';
 export type { SessionEvent, SessionEventType } from './session/events.js';
 export {
   LockNotFreeError,

@@ -7,7 +7,7 @@ import type { SessionEvent } from '../session/events.js';
 import type { DefaultSessionData, StoredData } from '../session/session-data.js';
 import { save } from '../session/save.js';
 import { Session, stateOf } from '../session/session.js';
-import type { CreateSession, Sessions } from '../session/sessions.js';
+import type { CreateSession, ListPage, Sessions } from '../session/sessions.js';
 import type { SessionRecord } from '../storage/record.js';
 import { demandRequest, openIn } from './contexts.js';
 
@@ -35,6 +35,13 @@ export interface SessionInfo<T = DefaultSessionData> {
   /** What `describeClient` said of the client when the session was created, or at the last login. */
   readonly client: Record<string, any> | undefined;
   readonly data: StoredData<T>;
+}
+
+/** Some of all sessions. */
+export interface SessionPage<T = DefaultSessionData> {
+  readonly sessions: SessionInfo<T>[];
+  /** Where the next page starts; undefined after the last one. */
+  readonly cursor: string | undefined;
 }
 
 /** All sessions: for services, guards, workers and sockets. */
@@ -151,6 +158,47 @@ export class SessionStore<T extends object = DefaultSessionData>
   async listByUser(userId: string): Promise<SessionInfo<T>[]> {
     const records = await this.#sessions.byUser(userId, 'listByUser');
     return this.#sessions.inPages(records, (record) => this.#describe(record));
+  }
+
+  /**
+   * {@link Session.tap} for every session of a user, one after another, also for those that the user logs in on
+   * meanwhile. A session that ends meanwhile stays ended. It does not count as use.
+   *
+   * @returns on how many of the sessions that live `fn` has run
+   * @throws {SessionError} if `fn` throws, which is its `cause`: what was changed before stays so, and it says how many
+   */
+  tapByUser(userId: string, fn: (data: StoredData<T>) => unknown): Promise<number> {
+    return this.#sessions.tapByUser(userId, fn as (data: object) => unknown);
+  }
+
+  /**
+   * {@link Session.tap} by the public handle: whoever calls it decides who may. It does not count as use.
+   *
+   * @throws {SessionGoneError} if there is no such session; `fn` does not run
+   */
+  tapByHandle<R>(handle: string, fn: (data: StoredData<T>) => R | PromiseLike<R>): Promise<R> {
+    return this.#sessions.tapByHandle(handle, fn as unknown as (data: object) => R | PromiseLike<R>);
+  }
+
+  /**
+   * All live sessions, users' and visitors', a page at a time and in no particular order, for administrators. A session
+   * that is there from the first page to the last is on one of them, or on two.
+   *
+   * @param page.limit about how many, 1 to 1,000; default 100. A page may be empty though it is not the last
+   * @param page.cursor of the page before
+   * @throws {SessionError} if the storage has no `list()`
+   *
+   * @example
+   * let cursor: string | undefined;
+   * do {
+   *   const page = await store.list({ cursor });
+   *   for (const { handle, userId } of page.sessions) console.log(handle, userId);
+   *   cursor = page.cursor;
+   * } while (cursor !== undefined);
+   */
+  async list(page: ListPage = {}): Promise<SessionPage<T>> {
+    const { records, cursor } = await this.#sessions.list(page);
+    return { sessions: await this.#sessions.inPages(records, (record) => this.#describe(record)), cursor };
   }
 
   /**

@@ -114,10 +114,14 @@ export class CheckedStorage {
     this.need('list');
     return after(
       this.call(() => this.storage.list!(page)),
-      ({ records, cursor }) => ({
-        records: records.filter((record) => this.isSound(record, record?.handle) && this.isLive(record)),
-        cursor,
-      }),
+      (answer) => {
+        if (!Array.isArray(answer?.records)) return this.fail(new TypeError('list() answered no page.'));
+        const { records, cursor } = answer;
+        return {
+          records: records.filter((record) => this.isSound(record, record?.handle) && this.isLive(record)),
+          cursor,
+        };
+      },
     );
   }
 
@@ -225,6 +229,8 @@ export class CheckedStorage {
 
   /** The client learns nothing of the reason, so the log must. */
   private fail(error: unknown): never {
+    // The caller's own mistake, such as a cursor that no page had.
+    if (error instanceof SessionError && error.code === SessionError.code) throw error;
     if (error instanceof SessionLockError) {
       this.events.warn(error.message);
       throw new SessionLockError(error.message, { cause: error });

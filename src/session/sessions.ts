@@ -11,7 +11,7 @@ import {
   type OptionRules,
 } from '../rules.js';
 import type { SessionRecord } from '../storage/record.js';
-import type { SessionStorage } from '../storage/session-storage.js';
+import type { RecordPage, SessionStorage } from '../storage/session-storage.js';
 import { CheckedStorage } from './checked-storage.js';
 import { clientIn } from './client.js';
 import type { SessionEvents } from './events.js';
@@ -21,6 +21,7 @@ import { checkUser, endAll, PAGE, userRule } from './users.js';
 import { alone, insertNow, look } from './save.js';
 import type { SessionSettings } from './settings.js';
 import { SessionState } from './state.js';
+import { tapAll } from './tap-all.js';
 import { type Tap, Turns } from './turns.js';
 import { ValueCodec } from './value-codec.js';
 import { SessionValues } from './values.js';
@@ -46,6 +47,25 @@ const CREATE: OptionRules<CreateSession> = {
   data: { takes: 'an object of keys and values', accepts: isOptions },
   userId: userRule,
   ttl: duration,
+};
+
+/** Which page of all sessions. */
+export interface ListPage {
+  /** About how many, 1 to 1,000. Default 100. */
+  limit?: number | undefined;
+  /** Of the page before; none: the first page. */
+  cursor?: string | undefined;
+}
+
+const LIST: OptionRules<ListPage> = {
+  limit: {
+    takes: 'a whole number from 1 to 1,000',
+    accepts: (limit) => Number.isInteger(limit) && (limit as number) >= 1 && (limit as number) <= 1_000,
+  },
+  cursor: {
+    takes: 'the cursor of the page before',
+    accepts: (cursor) => typeof cursor === 'string' && /^[!-~]{1,200}$/.test(cursor),
+  },
 };
 
 /** The sessions of one module: begun, found, created, ended, and those of a user. */
@@ -147,6 +167,28 @@ export class Sessions {
     return this.turns.tapFound(parts.handle, () => this.find(id), fn);
   }
 
+  /** {@link Turns.tap} for the session of a handle; it is no use of it. */
+  tapByHandle<R>(handle: string, fn: Tap<R>): Promise<R> {
+    if (!isHandle(handle)) return Promise.reject(new SessionGoneError(undefined));
+    return this.turns.tapFound(handle, () => this.findByHandle(handle), fn, false);
+  }
+
+  /**
+   * {@link Turns.tap} for every session of a user, one after another, those included that the user logs in on meanwhile.
+   * It is no use of them.
+   *
+   * @returns on how many of those that live `fn` has run
+   */
+  tapByUser(userId: string, fn: Tap<unknown>): Promise<number> {
+    const find = (handle: string) =>
+      after(this.findByHandle(handle), (state) => (state?.record?.userId === userId ? state : undefined));
+    return tapAll(
+      () => this.byUser(userId, 'tapByUser'),
+      (handle, tap) => this.turns.tapFound(handle, () => find(handle), tap, false),
+      fn,
+    );
+  }
+
   /** The live sessions of a user, the last used first. */
   async byUser(userId: string, where: string): Promise<SessionRecord[]> {
     checkUser(userId, where);
@@ -167,6 +209,16 @@ export class Sessions {
       userId,
       records.filter(({ handle }) => handle !== except),
     );
+  }
+
+  /**
+   * A page of all live sessions.
+   *
+   * @throws {SessionOptionsError} if the limit or the cursor is wrong
+   */
+  async list(page: ListPage): Promise<RecordPage> {
+    const { limit = 100, cursor } = checkedOptions('list', page, LIST);
+    return this.storage.list({ limit, cursor });
   }
 
   /** What `show` makes of each of many records, with turns of the event loop in between. */
@@ -209,6 +261,10 @@ export class Sessions {
     const { handle, userId } = record;
     const onCorrupt = () => this.events.emit('corrupt', handle, userId);
     return clientIn(this.storage.clientOf(record), this.settings, onCorrupt);
+  }
+
+  private findByHandle(handle: string): Awaitable<SessionState | undefined> {
+    return after(this.storage.read(handle), (record) => record && this.stateOf(record));
   }
 
   private stateOf(record: SessionRecord): SessionState {

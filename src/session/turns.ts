@@ -41,17 +41,22 @@ export class Turns {
     });
   }
 
-  /** The same for a session that `find` gives once its turn has come; `fn` does not run if there is none. */
+  /**
+   * The same for a session that `find` gives once its turn has come; `fn` does not run if there is none.
+   *
+   * @param counts whether it is a use of the session
+   */
   async tapFound<R>(
     handle: string,
     find: () => PromiseLike<SessionState | undefined> | SessionState | undefined,
     fn: Tap<R>,
+    counts = true,
   ): Promise<R> {
     checkTap(fn);
     return this.inTap(handle, async (lease) => {
       const state = await find();
       if (!state) throw new SessionGoneError(undefined);
-      return this.run(state, fn, lease);
+      return this.run(state, fn, lease, counts);
     });
   }
 
@@ -105,7 +110,7 @@ export class Turns {
     return turn;
   }
 
-  private async run<R>(state: SessionState, fn: Tap<R>, lease: SessionLease): Promise<R> {
+  private async run<R>(state: SessionState, fn: Tap<R>, lease: SessionLease, counts = true): Promise<R> {
     const { handle } = state;
     const draft = state.values.draft();
     const result = await fn(draft.data);
@@ -114,7 +119,7 @@ export class Turns {
       // Logged out meanwhile: what the object stands for now is another visitor's session (S12, S27).
       if (state.handle !== handle) throw new SessionGoneError(handle);
       const change = draft.settle();
-      const touches = !state.exchange && touchIsDue(state);
+      const touches = counts && !state.exchange && touchIsDue(state);
       if (!state.record) {
         if (change) await insertNow(state, change);
       } else if (change || touches) {
@@ -154,6 +159,7 @@ function holding(handle: string, by: Held['by'], lease: SessionLease, outer: Hel
   return { handle, by, lease, released: false, taps: Promise.resolve(), outer };
 }
 
-function checkTap(fn: unknown): void {
+/** @throws {SessionError} unless it is a function */
+export function checkTap(fn: unknown): void {
   if (typeof fn !== 'function') throw new SessionError(`tap takes a function; got a ${typeof fn}.`);
 }

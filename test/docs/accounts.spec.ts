@@ -1,6 +1,8 @@
 import { afterEach, expect, it } from '@jest/globals';
 import { SessionStore } from 'nest-sessions';
+import { sessionCookie } from 'nest-sessions/testing';
 import { AccountController } from './recipes/account.controller.js';
+import { AdminController } from './recipes/accounts/admin.controller.js';
 import { ClientsController } from './recipes/accounts/clients.controller.js';
 import { LimitController } from './recipes/accounts/limit.controller.js';
 import { described, LimitedModule, refusing } from './recipes/accounts/options.js';
@@ -45,4 +47,26 @@ it('as many sessions as there may be: a login is refused, until another ends', a
     .send({ ...ada, endOthers: true })
     .expect(204);
   expect(await app.get(SessionStore).listByUser('ada')).toHaveLength(1);
+});
+
+it('changes from outside, and all sessions', async () => {
+  const app = await start([AdminController], [Users]);
+  const store = app.get<SessionStore<{ role: string; notice: string }>>(SessionStore);
+  const cookie = await sessionCookie(app, { userId: 'root', data: { role: 'admin' } });
+  const ask = (path: string) => visit(app).post(path).set('Cookie', cookie);
+  const { handle } = await store.create({ userId: 'ada', data: { role: 'guest' } });
+  await store.create({ userId: 'ada' });
+
+  await ask('/admin/users/ada/role/editor').expect(201, '2');
+  await ask(`/admin/sessions/${handle}/notice`).expect(204);
+  const infos = await store.listByUser('ada');
+  expect(infos.map(({ data }) => data.role)).toEqual(['editor', 'editor']);
+  expect(infos.find((info) => info.handle === handle)!.data.notice).toContain('Support');
+
+  const { body } = await visit(app).get('/admin/sessions').set('Cookie', cookie).expect(200);
+  expect(body.sessions.map(({ userId }: { userId: string }) => userId).toSorted()).toEqual([
+    'ada',
+    'ada',
+    'root',
+  ]);
 });

@@ -97,6 +97,19 @@ describeWithServer('two nodes', () => {
       expect(counts.sort((a, b) => a - b)).toEqual(Array.from({ length: 40 }, (_, i) => i + 1));
     });
 
+    it('a change of all sessions of a user from outside takes its turn with taps elsewhere (S54)', async () => {
+      await browser[1].get('/login/ada');
+      const add = (data: any) => void (data.n = Number(data.n ?? 0) + 1);
+      const { handle } = browser[1];
+      const changes = Array.from({ length: 5 }, () => nodes[0].store.tapByUser('ada', add));
+      const taps = Array.from({ length: 10 }, () => browser[1].get('/count'));
+      const byHandle = Array.from({ length: 5 }, () => nodes[0].store.tapByHandle(handle, add));
+      expect(await Promise.all(changes)).toEqual([1, 1, 1, 1, 1]);
+      await Promise.all([...taps, ...byHandle]);
+      const { sessions } = await nodes[0].store.list();
+      expect(sessions).toMatchObject([{ handle, userId: 'ada', data: { n: 20 } }]);
+    });
+
     it('cost one command to read, and two to write', async () => {
       await browser[0].get('/login/ada');
       const calls = async (path: string) => {

@@ -101,6 +101,20 @@ describeEachDriver((kind, place) => {
     return [one, other];
   }
 
+  it('a change of all sessions of a user from outside takes its turn with taps elsewhere (S54)', async () => {
+    const browser = browsers();
+    await browser[1].get('/login/ada');
+    const add = (data: any) => void (data.n = Number(data.n ?? 0) + 1);
+    const { handle } = browser[1];
+    const changes = Array.from({ length: 5 }, () => nodes[0].store.tapByUser('ada', add));
+    const taps = Array.from({ length: 10 }, () => browser[1].get('/count'));
+    const byHandle = Array.from({ length: 5 }, () => nodes[0].store.tapByHandle(handle, add));
+    expect(await Promise.all(changes)).toEqual([1, 1, 1, 1, 1]);
+    await Promise.all([...taps, ...byHandle]);
+    const { sessions } = await nodes[0].store.list();
+    expect(sessions).toMatchObject([{ handle, userId: 'ada', data: { n: 20 } }]);
+  });
+
   it('two nodes keep what both write at once, and count every tap', async () => {
     const browser = browsers();
     await browser[0].get('/set/n/0');

@@ -16,3 +16,17 @@ SessionModule.forRoot({ describeClient: () => 'Firefox' });
 
 const agents = async () => (await store.listByUser('ada')).map(({ client }) => client?.userAgent as string);
 void agents;
+
+// Changes from outside know the data.
+declare const shop: SessionStore<{ role: string; visits: number }>;
+const counts: Promise<number>[] = [
+  shop.tapByUser('ada', (data) => (data.role = 'admin')),
+  shop.tapByHandle('handle', async (data) => (data.visits = (data.visits ?? 0) + 1)),
+];
+void counts;
+// @ts-expect-error -- visits is a number
+void shop.tapByUser('ada', (data) => (data.visits = 'one'));
+const next: Promise<string | undefined> = shop.list({ limit: 10 }).then(({ cursor }) => cursor);
+const roles = async (): Promise<(string | undefined)[]> =>
+  (await shop.list()).sessions.map(({ data }) => data.role);
+void [next, roles];
