@@ -149,9 +149,11 @@ async function saved({ exchange }: Owner): Promise<void> {
 }
 
 async function renewed(owner: Owner): Promise<void> {
+  const { sessions } = owner.exchange.module;
   const state = stateOf(owner.exchange.session!);
   const { values } = state;
-  await renew(state);
+  // An absolute timeout counts from the start, so that what follows needs a start of its own.
+  await (sessions.settings.absoluteTtl === Infinity ? renew(state) : sessions.end(state));
   replace(owner, values);
 }
 

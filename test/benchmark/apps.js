@@ -127,6 +127,18 @@ async function withOurs(platform, storage) {
   return createNest(platform, moduleOf(ownStyle(Session), [module]));
 }
 
+/** The handlers of express-session, unchanged, over a session of ours. */
+async function withReqSession(options) {
+  const { SessionModule } = await import('nest-sessions');
+  const { useReqSession } = await import('nest-sessions/express');
+  const app = await createNest(
+    'express',
+    moduleOf(propertyStyle, [SessionModule.forRoot({ ttl: TTL_SECONDS })]),
+  );
+  useReqSession(app, options);
+  return app;
+}
+
 class NoopInterceptor {
   intercept(_context, next) {
     return next.handle();
@@ -144,6 +156,8 @@ export const variants = {
     const { Redis } = await import('ioredis');
     return withOurs('express', new RedisStorage(new Redis(REDIS_URL), { prefix: REDIS_PREFIX }));
   },
+  'express+req-session': () => withReqSession(),
+  'express+req-session-user': () => withReqSession({ userId: (data) => data.passport?.user }),
   'express+express-session': () => withExpressSession(() => undefined),
   'express+express-session-rolling': () => withExpressSession(() => undefined, { rolling: true }),
   'express+memorystore': () =>

@@ -121,6 +121,30 @@ async function express(quick) {
   ];
 }
 
+/** The same handlers with req.session, whoever is behind it. */
+async function reqSession(quick) {
+  const bare = 'express';
+  const ours = 'express+req-session';
+  const bound = 'express+req-session-user';
+  const peer = 'express+express-session';
+  const results = await measureCells(
+    cellsOf(quick ? [bare, ours, peer] : [bare, ours, bound, peer], ['write', 'read']),
+    scale(
+      quick,
+      { generations: 4, rounds: 8, requests: 2000, warmUp: 8000 },
+      { generations: 1, rounds: 5, requests: 1500, warmUp: 4000 },
+    ),
+  );
+  const row = (what, route, target, who = ours) =>
+    addedRow(what, results, { bare, ours: who, peer, route, target });
+  const rows = [
+    row('req.session, read and write, added to bare ÷ express-session MemoryStore', 'write', 0.5),
+    row('req.session, read only, added to bare ÷ express-session MemoryStore', 'read', 0.5),
+  ];
+  if (quick) return rows;
+  return [...rows, row('  read only, with userId', 'read', undefined, bound)];
+}
+
 async function plain(quick) {
   const rows = [];
   for (const [platform, name, requests] of [
@@ -373,6 +397,7 @@ const report = { added: addedRow, quotient: quotientRow };
 export const groups = {
   fastify,
   express,
+  'req-session': reqSession,
   plain,
   redis,
   'sql-sqlite': (quick) => sql.sqlite(quick, report),

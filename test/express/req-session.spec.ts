@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import { Controller, Get, type INestApplication, Post, Req, Session as NestSession } from '@nestjs/common';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { type ReqSession, useReqSession } from 'nest-sessions/express';
+import { freezeTime, passTime, unfreezeTime } from '../support/clock.js';
 import { AllowCrossOrigin, Session, UseSession } from '../../src/index.js';
 import { type AnySession, logs, type RunningApp, stacks, start } from '../support/app.js';
 
@@ -517,6 +518,32 @@ describe.each(stacks)('req.session on %s', (_, stack) => {
       expect((await client.get('/nest')).json()).toEqual({ a: 1 });
     });
   });
+});
+
+it('after regenerate, the absolute timeout counts anew', async () => {
+  freezeTime();
+  const running = await start(stacks[0]![1], {
+    session: { ttl: '1h', absoluteTtl: '2h' },
+    controllers: [AnyController],
+    configure: (app: INestApplication) => useReqSession(app),
+  });
+  const client = running.client();
+  handler = async (request) => {
+    await request.session.regenerate();
+    request.session.a = 1;
+  };
+  await client.get('/bare');
+  passTime(59 * 60_000);
+  const { sid } = client;
+  await client.get('/bare');
+  passTime(50 * 60_000);
+  handler = ({ session }) => session;
+  await client.get('/bare');
+  passTime(50 * 60_000);
+  expect((await client.get('/bare')).json()).toEqual({ a: 1 });
+  expect(await running.store.load(sid)).toBeUndefined();
+  await running.stop();
+  unfreezeTime();
 });
 
 it('useReqSession says what is wrong with its options', () => {
