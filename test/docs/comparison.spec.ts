@@ -3,6 +3,8 @@ import fastifySession from '@fastify/session';
 import expressSession from 'express-session';
 import { MemoryStorage, SessionStore } from 'nest-sessions';
 import { forgetGates, gate } from '../support/gate.js';
+import { startForPassport } from './comparison/passport.js';
+import { urlOf } from './support.js';
 import {
   type Answer,
   Browser,
@@ -146,6 +148,16 @@ describe.each(LIBRARIES)('the comparison: %s', (library) => {
       expect((await Promise.all(Array.from({ length: 10 }, count))).toSorted((x, y) => x - y)[9]).toBe(10);
     });
   }
+});
+
+describe('the comparison: Passport over req.session', () => {
+  it.each(LIBRARIES)('%s', async (library) => {
+    const app = await startForPassport(library);
+    const { headers } = await fetch(`${urlOf(app)}/login`);
+    const cookie = headers.getSetCookie().at(-1)!.split(';', 1)[0]!;
+    expect(await (await fetch(`${urlOf(app)}/me`, { headers: { cookie } })).text()).toBe('ada');
+    await app.close();
+  });
 });
 
 describe('the comparison: sessions in memory that have expired', () => {

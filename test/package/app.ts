@@ -3,7 +3,7 @@ import 'reflect-metadata';
 import { Controller, Get, Injectable, Module, Post } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Session, SessionModule, SessionStore } from 'nest-sessions';
-import { ConnectStorage, connectShim } from 'nest-sessions/express';
+import { ConnectStorage, connectShim, useReqSession } from 'nest-sessions/express';
 import { RedisStorage } from 'nest-sessions/redis';
 import { SqlStorage } from 'nest-sessions/sql';
 import { describeSessionStorage, sessionCookie, testSession } from 'nest-sessions/testing';
@@ -89,6 +89,10 @@ const refusal = (work: () => Promise<unknown>): Promise<unknown> =>
 
 async function main(): Promise<void> {
   const app = await NestFactory.create(AppModule, { logger: ['warn', 'error'] });
+  useReqSession(app, { only: (request) => request.url === '/req-session' });
+  app.use('/req-session', (request: { session: object }, response: { end(text: string): void }) => {
+    response.end(JSON.stringify(request.session));
+  });
   await app.listen(0, '127.0.0.1');
   const url = (await app.getUrl()).replace('localhost', '127.0.0.1');
   const get = async (path: string, cookie: string, method = 'GET') =>
@@ -98,6 +102,7 @@ async function main(): Promise<void> {
   expect('first visit', await first.text(), '1 visits');
   const cookie = first.headers.getSetCookie()[0]?.split(';', 1)[0] ?? '';
   expect('second visit', await get('/', cookie), '2 visits');
+  expect('req.session', await get('/req-session', cookie), '{"visits":2}');
   expect('log out', await get('/logout', cookie, 'POST'), '0');
   expect('after logging out', await get('/', cookie), '1 visits');
   expect(
