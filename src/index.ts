@@ -9,7 +9,8 @@ export type {
   SessionOptionsFactory,
 } from './nest/session.module.js';
 export type { SessionModuleOptions } from './nest/session.options.js';
-export type { SessionCodec } from './session/settings.js';
+export type { SessionCodec } from './session/codec.js';
+export type { InferSessionData, SessionSchema, StandardSchema } from './session/schema.js';
 export type { EncryptionKey, EncryptionOptions } from './session/value-cipher.js';
 export type { SessionCookieOptions } from './http/cookie-options.js';
 export type { CrossOriginOptions } from './http/origin.js';

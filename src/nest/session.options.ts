@@ -29,9 +29,10 @@ import {
   wholeNumber,
 } from '../rules.js';
 import type { InitialSessionData } from '../session/session-data.js';
-import type { SessionCodec, SessionSettings } from '../session/settings.js';
+import { checkSchemas, DataSchema, schemaRule, type SessionSchema } from '../session/schema.js';
+import { jsonCodec, type SessionCodec } from '../session/codec.js';
+import type { SessionSettings } from '../session/settings.js';
 import { type EncryptionOptions, encryptionRule, keysRule, ValueCipher } from '../session/value-cipher.js';
-import { jsonCodec } from '../session/value-codec.js';
 import { MemoryStorage } from '../storage/memory/storage.js';
 import type { SessionStorage } from '../storage/session-storage.js';
 
@@ -62,6 +63,8 @@ export interface SessionModuleOptions {
   codec?: SessionCodec | undefined;
   /** Encrypts what sessions hold, AES-256-GCM with the first key; all keys read. Default none. */
   encryption?: EncryptionOptions | undefined;
+  /** A Standard Schema (zod, valibot, arktype …) for each key whose values are to be checked. Default none. */
+  schema?: SessionSchema | undefined;
   /** Largest size of one session's data in bytes, as it is stored. Default 65,536. */
   maxBytes?: number | undefined;
   /** Makes the secret part of an id: 22 to 256 characters of `A–Z a–z 0–9 . _ ~ -`. Default 32 random bytes. */
@@ -166,6 +169,7 @@ export const OPTIONS = {
     },
   },
   encryption: encryptionRule,
+  schema: schemaRule,
   maxBytes: wholeNumber('bytes'),
   generateId: functionThat('returns a string'),
   lock: {
@@ -207,6 +211,8 @@ export function resolveOptions(options: SessionModuleOptions = {}): ModuleSettin
     checkTogether(check, cookie, cookieName, 'cookie.');
   if (isOptions(given.encryption) && given.encryption.keys === undefined)
     check.fail('encryption.keys', `must be ${keysRule.takes}`, 'none');
+  if (schemaRule.accepts(given.schema) && OPTIONS.codec.accepts(codec))
+    checkSchemas(check, given.schema!, codec);
   check.finish();
 
   const { wait = '10s', hold = '30s' } = given.lock ?? {};
@@ -224,6 +230,7 @@ export function resolveOptions(options: SessionModuleOptions = {}): ModuleSettin
     touchAfter,
     initial: given.initial,
     codec,
+    schema: given.schema && new DataSchema(given.schema, codec),
     encryption: given.encryption && new ValueCipher(given.encryption),
     maxBytes,
     generateId,

@@ -8,6 +8,8 @@ export class Draft {
   /** Not the draft's to lose: flashes, and what could not be decoded. */
   private readonly kept: readonly string[];
   private after: Encoded;
+  /** Defaults among the data, encoded: what is still the same is not stored. */
+  private readonly given: Readonly<Record<string, string>>;
 
   /**
    * @param stored what is stored
@@ -21,6 +23,8 @@ export class Draft {
     private readonly accepted: (before: Encoded, after: Encoded) => void,
   ) {
     this.data = codec.decodeAll(before);
+    const defaults = Object.keys(this.data).filter((key) => !Object.hasOwn(before, key));
+    this.given = Object.fromEntries(defaults.map((key) => [key, codec.write(key, this.data[key])]));
     this.kept = Object.keys(before).filter((key) => !Object.hasOwn(this.data, key));
     this.after = before;
   }
@@ -37,7 +41,9 @@ export class Draft {
     for (const key of Object.keys(this.data)) {
       if (this.data[key] === undefined) continue;
       checkKey(key);
-      after[key] = this.codec.encode(key, this.data[key], textIn(this.before, key));
+      const given = textIn(this.given, key);
+      const text = this.codec.encode(key, this.data[key], given ?? textIn(this.before, key));
+      if (given === undefined || text !== given) after[key] = text;
     }
     this.after = after;
     return difference(this.stored, after);

@@ -29,6 +29,8 @@ export interface SessionEvent {
   readonly userId?: string | undefined;
   /** With `corrupt`: the key whose value could not be read; undefined if it was the record. */
   readonly key?: string | undefined;
+  /** With `corrupt`, where what is stored does not fit the schema: the paths of what does not. */
+  readonly issues?: readonly string[] | undefined;
   readonly at: Date;
 }
 
@@ -45,7 +47,12 @@ export class SessionEvents {
 
   constructor(private readonly log: SessionLog) {}
 
-  emit(type: SessionEventType, handle?: string, userId?: string, more?: Pick<SessionEvent, 'key'>): void {
+  emit(
+    type: SessionEventType,
+    handle?: string,
+    userId?: string,
+    more?: Pick<SessionEvent, 'key' | 'issues'>,
+  ): void {
     if (this.subject.observed) this.subject.next({ type, handle, userId, ...more, at: new Date() });
   }
 

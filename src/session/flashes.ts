@@ -32,7 +32,7 @@ export class Flashes {
    * @throws {SessionError} if the value cannot be stored
    */
   flash(key: string, value: unknown): void {
-    if (value !== undefined) this.codec.encode(key, value);
+    if (value !== undefined) this.codec.write(key, value);
     this.own ??= `${FLASH}${numberOf(this.latest()[0]) + 1}:${Math.random().toString(36).slice(2, 10)}`;
     const flashes = listOf(this.fields.read(this.own)).filter(([other]) => other !== key);
     if (value !== undefined) flashes.push([key, value]);

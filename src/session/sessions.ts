@@ -250,8 +250,8 @@ export class Sessions {
 
   valuesOf(record: SessionRecord): SessionValues {
     const { handle, userId } = record;
-    const codec = new ValueCodec(this.settings, (key) =>
-      this.events.emit('corrupt', handle, userId, { key }),
+    const codec = new ValueCodec(this.settings, (key, issues) =>
+      this.events.emit('corrupt', handle, userId, { key, issues }),
     );
     return new SessionValues(codec, this.storage.dataOf(record));
   }

@@ -1,18 +1,12 @@
+import type { SessionCodec } from './codec.js';
+import type { DataSchema } from './schema.js';
 import type { ValueCipher } from './value-cipher.js';
-
-/**
- * How one value is written into a storage and read back. A codec may write one value in many ways: if the text differs,
- * what is stored is decoded and compared.
- */
-export interface SessionCodec {
-  encode(value: unknown): string;
-  decode(text: string): unknown;
-}
 
 /** How values are written and read. */
 export interface ValueSettings {
   readonly codec: SessionCodec;
   readonly encryption?: ValueCipher | undefined;
+  readonly schema?: DataSchema | undefined;
 }
 
 /** What the core is told, once options are checked: defaults filled in, times in milliseconds. */

@@ -1,52 +1,110 @@
 import { SessionError } from '../errors.js';
-import type { SessionCodec, ValueSettings } from './settings.js';
+import { jsonCodec } from './codec.js';
+import type { ValueSettings } from './settings.js';
 import { type Encoded, isSameText, plainOf, type Text } from './encoded.js';
 import { isDataKey, quote } from './keys.js';
 import { isSameValue } from './same-value.js';
+import type { Checked } from './schema.js';
 
-export const jsonCodec: SessionCodec = { encode: JSON.stringify, decode: JSON.parse };
-
-/** The application's codec as the values call it: what it fails with names the key. */
+/** How values become texts and are read again: by the application's codec, and as its schemas have it. */
 export class ValueCodec {
-  /** @param onCorrupt is called with the key of a value that cannot be decoded */
+  /** @param onCorrupt is called with the key of a value that cannot be read, and the paths of what does not fit */
   constructor(
     private readonly settings: ValueSettings,
-    private readonly onCorrupt?: (key: string) => void,
+    private readonly onCorrupt?: (key: string, issues?: readonly string[]) => void,
   ) {}
 
   /**
-   * @param name the key or the path, for the error
-   * @param known what the value was read from, or compares with
-   * @returns `known` itself, if it stands for the same value: a codec may write one value in many ways
-   * @throws {SessionError} if the value cannot be encoded
+   * The value of a key as its schema has it.
+   *
+   * @throws {SessionError} if it cannot be stored
    */
-  encode(name: string, value: unknown, known?: undefined): string;
-  encode(name: string, value: unknown, known: Text | undefined): Text;
-  encode(name: string, value: unknown, known?: Text): Text {
-    checkValue(name, value);
-    const text = this.write(name, value);
-    if (known === undefined) return text;
-    return isSameText(known, text) || this.isWrittenAs(known, value) ? known : text;
+  check(key: string, value: unknown): unknown {
+    checkValue(key, value);
+    const { schema } = this.settings;
+    if (!schema?.has(key)) return value;
+    const checked = schema.check(key, value);
+    if ('value' in checked) return checked.value;
+    const places = checked.issues.slice(0, 5).map(quote).join(', ');
+    throw new SessionError(`Session: the value of ${quote(key)} does not fit its schema, at ${places}.`);
   }
 
-  /** Undefined if the text cannot be decoded (S49). */
-  decode(key: string, text: Text): unknown {
+  /** {@link check} of a value with `change` made in it, tried on a copy. */
+  checkChanged(key: string, value: object, change: (copy: object) => void): void {
+    if (!this.settings.schema?.has(key)) return;
+    const copy: unknown = this.settings.codec.decode(this.write(key, value));
+    change(copy as object);
+    this.check(key, copy);
+  }
+
+  /** What a key has where nothing is stored. */
+  defaultOf(key: string): unknown {
+    return this.settings.schema?.defaultOf(key);
+  }
+
+  /** The keys that have a value where nothing is stored. */
+  get defaults(): readonly string[] {
+    return this.settings.schema?.defaults ?? [];
+  }
+
+  /**
+   * A value that is to be stored under a key, checked and encoded.
+   *
+   * @param known what the value was read from, or compares with
+   * @returns `known` itself, if it stands for the same value: a codec may write one value in many ways
+   * @throws {SessionError} if the value cannot be stored
+   */
+  encode(key: string, value: unknown, known?: undefined): string;
+  encode(key: string, value: unknown, known: Text | undefined): Text;
+  encode(key: string, value: unknown, known?: Text): Text {
+    checkValue(key, value);
+    const text = this.write(key, value);
+    if (known !== undefined && (isSameText(known, text) || this.isWrittenAs(key, known, value))) return known;
+    const checked = this.check(key, value);
+    return checked === value ? text : this.write(key, checked);
+  }
+
+  /**
+   * A value encoded, whatever a schema says.
+   *
+   * @param name the key or the path, for the error
+   * @throws {SessionError} if the value cannot be encoded
+   */
+  write(name: string, value: unknown): string {
+    checkValue(name, value);
+    let text: unknown;
     try {
-      const plain = plainOf(text);
-      if (plain !== undefined) return this.settings.codec.decode(plain);
-    } catch {
-      // As good as one that cannot be opened.
+      text = this.settings.codec.encode(value);
+    } catch (cause) {
+      throw new SessionError(
+        `Session: the value of ${quote(name)} cannot be encoded: ${(cause as Error)?.message}`,
+        { cause },
+      );
     }
-    this.onCorrupt?.(key);
+    if (typeof text === 'string') return text;
+    throw new SessionError(
+      `Session: the value of ${quote(name)} cannot be encoded: the codec gave no string.`,
+    );
+  }
+
+  /** Undefined if the text cannot be decoded, or what it says does not fit (S49, S69). */
+  decode(key: string, text: Text): unknown {
+    const read = this.read(key, text);
+    if ('value' in read) return read.value;
+    this.onCorrupt?.(key, read.issues.length > 0 ? read.issues : undefined);
     return undefined;
   }
 
-  /** The data that texts stand for: a plain object without flashes and without what cannot be decoded. */
+  /** The data that texts stand for: a plain object without flashes and without what cannot be read. */
   decodeAll(texts: Encoded): Record<string, unknown> {
     const data: Record<string, unknown> = {};
     for (const key of Object.keys(texts)) {
       if (!isDataKey(key)) continue;
       const value = this.decode(key, texts[key]!);
+      if (value !== undefined) data[key] = value;
+    }
+    for (const key of this.defaults) {
+      const value = Object.hasOwn(texts, key) ? undefined : this.defaultOf(key);
       if (value !== undefined) data[key] = value;
     }
     return data;
@@ -64,34 +122,28 @@ export class ValueCodec {
     return this.settings.encryption ? this.settings.encryption.sizeOf(bytes) : bytes;
   };
 
-  private write(name: string, value: unknown): string {
-    let text: unknown;
+  private read(key: string, text: Text): Checked {
+    const { codec, schema } = this.settings;
     try {
-      text = this.settings.codec.encode(value);
-    } catch (cause) {
-      throw new SessionError(
-        `Session: the value of ${quote(name)} cannot be encoded: ${(cause as Error)?.message}`,
-        { cause },
-      );
+      const plain = plainOf(text);
+      if (plain === undefined) return UNREADABLE;
+      const value: unknown = codec.decode(plain);
+      return schema?.has(key) ? schema.check(key, value) : { value };
+    } catch {
+      return UNREADABLE;
     }
-    if (typeof text === 'string') return text;
-    throw new SessionError(
-      `Session: the value of ${quote(name)} cannot be encoded: the codec gave no string.`,
-    );
   }
 
-  /** Whether a codec that writes one value in many ways wrote this one as this text. */
-  private isWrittenAs(text: Text, value: unknown): boolean {
-    const { codec } = this.settings;
-    const plain = codec === jsonCodec ? undefined : plainOf(text);
-    if (plain === undefined) return false;
-    try {
-      return isSameValue(codec.decode(plain), value);
-    } catch {
-      return false;
-    }
+  /** Whether a value is what a text stands for, though it is written in another way: as schemas and codecs may. */
+  private isWrittenAs(key: string, text: Text, value: unknown): boolean {
+    const { codec, schema } = this.settings;
+    if (codec === jsonCodec && !schema?.has(key)) return false;
+    const read = this.read(key, text);
+    return 'value' in read && isSameValue(read.value, value);
   }
 }
+
+const UNREADABLE: Checked = { issues: [] };
 
 /**
  * What no codec is given. Whether other values can be encoded is found out when they are saved, and not here as well.

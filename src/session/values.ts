@@ -27,6 +27,8 @@ interface Entry {
   text: Text | undefined;
   /** What is stored under the key. */
   stored: Text | undefined;
+  /** The value is a default, of which nothing is to be stored while it is this when it is encoded. */
+  given?: string | undefined;
 }
 
 const NOTHING: Encoded = Object.freeze({});
@@ -80,7 +82,9 @@ export class SessionValues {
     checkValue(path, value);
     const root = this.read(key);
     const parent = isObject(root) ? root : containerFor(segments[1]!);
-    setInside(parent, segments.slice(1), value, path);
+    const change = (object: object) => setInside(object, segments.slice(1), value, path);
+    this.codec.checkChanged(key, parent, change);
+    change(parent);
     this.write(key, parent);
   }
 
@@ -102,13 +106,12 @@ export class SessionValues {
   /** @throws {SessionError} for a key or a value that cannot be stored; then nothing is changed */
   setKey(key: string, value: unknown): void {
     checkKey(key);
-    checkValue(key, value);
-    this.write(key, value);
+    this.write(key, this.codec.check(key, value));
   }
 
-  /** Whether there was a value to remove. One that cannot be decoded counts as none, and is removed. */
+  /** Whether there was a value to remove. A default counts as none; so does what cannot be read, and is removed. */
   removeKey(key: string): boolean {
-    const existed = this.getKey(key) !== undefined;
+    const existed = this.getKey(key) !== undefined && this.entries.get(key)?.given === undefined;
     if (isDataKey(key)) this.write(key, undefined);
     return existed;
   }
@@ -134,6 +137,9 @@ export class SessionValues {
     for (const [key, { value }] of this.entries) {
       if (value === undefined) keys.delete(key);
       else keys.add(key);
+    }
+    for (const key of this.codec.defaults) {
+      if (!keys.has(key) && this.read(key) !== undefined) keys.add(key);
     }
     return [...keys].filter(isDataKey);
   }
@@ -278,12 +284,22 @@ export class SessionValues {
     let entry = this.entries.get(key);
     if (!entry) {
       const stored = textIn(this.stored, key);
-      if (stored === undefined) return undefined;
+      if (stored === undefined) return this.readDefault(key);
       entry = { value: this.codec.decode(key, stored), text: stored, stored };
       this.entries.set(key, entry);
-    }
+    } else if (entry.value === undefined && entry.text === undefined) return this.readDefault(key);
     if (isObject(entry.value)) this.unchecked = true;
     return entry.value;
+  }
+
+  /** What a key has where there is nothing, kept like a value: an object may be changed in place. */
+  private readDefault(key: string): unknown {
+    const value = this.codec.defaultOf(key);
+    if (value === undefined) return undefined;
+    const given = this.codec.write(key, value);
+    this.entries.set(key, { value, text: undefined, stored: textIn(this.stored, key), given });
+    if (isObject(value)) this.unchecked = true;
+    return value;
   }
 
   private write(key: string, value: unknown): void {
@@ -291,7 +307,7 @@ export class SessionValues {
     const entry = this.entries.get(key);
     if (entry) {
       entry.value = value;
-      entry.text = undefined;
+      entry.text = entry.given = undefined;
     } else {
       this.entries.set(key, { value, text: undefined, stored: textIn(this.stored, key) });
     }
@@ -308,7 +324,10 @@ export class SessionValues {
    * @returns `known` itself, if it stands for the same value
    */
   private textOf(key: string, entry: Entry, known = entry.stored): Text | undefined {
-    const { value, text } = entry;
+    const { value, text, given } = entry;
+    if (given !== undefined && (!isObject(value) || this.codec.encode(key, value, given) === given)) {
+      return undefined;
+    }
     if (isObject(value)) return this.codec.encode(key, value, known);
     if (value !== undefined && text === undefined) {
       return (entry.text = this.codec.encode(key, value, known));

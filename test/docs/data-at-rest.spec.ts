@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { SessionStore } from 'nest-sessions';
 import { encrypted, switchedOn, withNewKey } from './recipes/data-at-rest.js';
-import { start, stop } from './support.js';
+import { AppModule } from './recipes/schema.module.js';
+import { start, stop, visit } from './support.js';
 
 /** What docs/data-at-rest.md shows, at work. That it is the same code is for readme.spec.ts to say. */
 describe('encryption', () => {
@@ -23,5 +24,15 @@ describe('encryption', () => {
 
   it('a key that is not in the environment stops the start', async () => {
     await expect(start([], [], encrypted())).rejects.toThrow('encryption.keys');
+  });
+});
+
+describe('a schema', () => {
+  afterEach(stop);
+
+  it('gives a new visitor what it says', async () => {
+    await visit(await start([], [], [AppModule]))
+      .get('/cart')
+      .expect(200, []);
   });
 });

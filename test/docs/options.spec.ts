@@ -73,6 +73,7 @@ describe('the tables of options', () => {
       encryption: 'none',
       'encryption.keys': 'required',
       'encryption.readPlain': 'none',
+      schema: 'none',
       generateId: '32 random bytes',
       lock: 'on',
       touchWhen: 'every request',
@@ -81,9 +82,9 @@ describe('the tables of options', () => {
       'cookie.domain': 'none',
       'cookie.priority': 'none',
     });
-    const { secrets, initial, touchWhen, describeClient, encryption, cookie } = resolveOptions();
+    const { secrets, initial, touchWhen, describeClient, encryption, schema, cookie } = resolveOptions();
     expect(secrets).toHaveLength(0);
-    for (const none of [initial, touchWhen, describeClient, encryption]) expect(none).toBeUndefined();
+    for (const none of [initial, touchWhen, describeClient, encryption, schema]) expect(none).toBeUndefined();
     expect(cookie).toMatchObject({ domain: undefined, priority: undefined });
   });
 });

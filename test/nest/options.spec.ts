@@ -115,6 +115,8 @@ const wrong: [option: string, options: object][] = [
     { encryption: { keys: ['a key'], readPlain } },
   ]),
   ['encryption.key', { encryption: { keys: ['a key'], key: 'a key' } }],
+  ...pick('schema', [true, 'zod', 7, [], null, () => ({})]),
+  ...pick('schema.cart', [{}, 'cart', null, Array]),
   ...pick('maxBytes', [0, -1, 1.5, NaN, Infinity, '64kb', {}]),
   ...pick('generateId', ['id', 7, {}, true]),
   ...pick('lock', [true, '10s', 7, []]),

@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { SessionError } from '../../src/index.js';
 import { type Segments, segmentsOf } from '../../src/session/paths.js';
-import { jsonCodec, ValueCodec } from '../../src/session/value-codec.js';
+import { jsonCodec } from '../../src/session/codec.js';
+import { ValueCodec } from '../../src/session/value-codec.js';
 import { SessionValues } from '../../src/session/values.js';
 
 const holder = (data: object = {}): SessionValues => {
