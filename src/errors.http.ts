@@ -9,9 +9,10 @@ abstract class SessionHttpError extends HttpException {
   static readonly code: string;
   readonly code: string;
 
-  constructor(status: HttpStatus, message: string, options?: ErrorOptions) {
+  /** @param told what the client is told besides */
+  constructor(status: HttpStatus, message: string, options?: ErrorOptions, told?: object) {
     // An object, as GraphQL drivers know the status of no other answer.
-    super({ statusCode: status, message: PHRASES[status as keyof typeof PHRASES] }, status, options);
+    super({ statusCode: status, message: PHRASES[status as keyof typeof PHRASES], ...told }, status, options);
     this.name = new.target.name;
     this.message = message;
     this.code = new.target.code;
@@ -77,6 +78,19 @@ export class SessionLimitError extends SessionHttpError {
       `${nameOf(handle)} was not logged in: its user has as many sessions as maxPerUser allows (${maxPerUser}). ` +
         'End one of them first (listByUser, revoke), or have the oldest one ended: whenExceeded.',
     );
+  }
+}
+
+/**
+ * The user's login is longer ago than `@RecentLogin()` lets pass, and the handler did not run (S67). 403; the client is told
+ * the code as well, as it has to ask for the password again.
+ */
+export class SessionNotRecentError extends SessionHttpError {
+  static override readonly code = 'ERR_SESSION_NOT_RECENT';
+  /** @param within how long ago it may be, for people: `'10m'` */
+  constructor(within: string) {
+    const { code } = SessionNotRecentError;
+    super(HttpStatus.FORBIDDEN, `The login is longer ago than ${within}: log in again.`, undefined, { code });
   }
 }
 

@@ -17,6 +17,7 @@ export type { CrossOriginOptions } from './http/origin.js';
 export type { Duration } from './rules.js';
 
 export { AllowCrossOrigin, Session, SessionLock, UseSession } from './nest/session.decorators.js';
+export { RecentLogin } from './nest/recent-login.js';
 export { CrossOriginGuard } from './nest/cross-origin.guard.js';
 export { SessionGuard } from './nest/session.guard.js';
 export { SessionInterceptor } from './nest/session.loader.js';
@@ -48,6 +49,7 @@ export {
   SessionGoneError,
   SessionLimitError,
   SessionLockError,
+  SessionNotRecentError,
   SessionStorageError,
 } from './errors.http.js';
 

@@ -1,5 +1,5 @@
 import { Controller, Post, Redirect, UseGuards } from '@nestjs/common';
-import { Session, SessionGuard } from 'nest-sessions';
+import { RecentLogin, Session, SessionGuard } from 'nest-sessions';
 
 import { Field } from '../web/field.decorator.js';
 import { Page } from '../web/page.decorator.js';
@@ -60,7 +60,48 @@ export class AccountController {
   @Page('profile')
   @UseGuards(SessionGuard)
   profile(@Session() session: Session) {
-    return this.views.page(session, 'profile', { durations: DURATIONS });
+    const email = this.users.emailOf(session.userId!);
+    return this.views.page(session, 'profile', { durations: DURATIONS, email });
+  }
+
+  @Page('profile/email')
+  @RecentLogin('10m')
+  emailForm(@Session() session: Session) {
+    const email = this.users.emailOf(session.userId!);
+    return this.views.page(session, 'email', { email, form: session.flashed('email') ?? {} });
+  }
+
+  @Post('profile/email')
+  @RecentLogin('10m')
+  @Redirect('/profile', 303)
+  changeEmail(@Session() session: Session, @Field('email') email: string) {
+    if (!/^[^\s@]{1,64}@[^\s@]{1,64}$/.test(email)) {
+      session.flash('email', { email, error: 'That is no e-mail address.' });
+      return { url: '/profile/email' };
+    }
+    this.users.setEmail(session.userId!, email);
+    session.flash('notice', `We write to ${email} from now on.`);
+  }
+
+  /** Where those are sent whose login is too long ago for what they want to do. */
+  @Page('confirm')
+  @UseGuards(SessionGuard)
+  confirmForm(@Session() session: Session) {
+    return this.views.page(session, 'confirm', { error: session.flashed('confirm') });
+  }
+
+  /** Logging in again makes the login recent; data and timeout stay. */
+  @Post('confirm')
+  @UseGuards(SessionGuard)
+  @Redirect('/profile', 303)
+  async confirm(@Session() session: Session, @Field('password') password: string) {
+    const user = await this.users.verify(session.userId!, password);
+    if (!user) {
+      session.flash('confirm', 'That is not your password.');
+      return { url: '/confirm' };
+    }
+    await session.login(user.id);
+    return { url: session.take('returnTo') ?? '/profile' };
   }
 
   @Post('profile/stay')

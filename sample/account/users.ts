@@ -34,6 +34,16 @@ const derive = promisify<string, Buffer, number, Buffer>(scrypt);
 
 @Injectable()
 export class Users {
+  private readonly emails = new Map(USERS.map(({ id }) => [id, `${id}@crumbs.example`]));
+
+  emailOf(id: string): string | undefined {
+    return this.emails.get(id);
+  }
+
+  setEmail(id: string, email: string): void {
+    this.emails.set(id, email);
+  }
+
   /** The user, if the password is theirs. An unknown name takes as long as a wrong password. */
   async verify(id: string, password: string): Promise<User | undefined> {
     const user = USERS.find((candidate) => candidate.id === id);

@@ -3,12 +3,12 @@ import type { IncomingMessage } from 'node:http';
 
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { type Session, SessionStore } from 'nest-sessions';
+import { type Session, SessionNotRecentError, SessionStore } from 'nest-sessions';
 
 import { CONTENT_SECURITY_POLICY } from './page.decorator.js';
 import { Views } from './views.js';
 
-/** Errors as pages. Who must log in first is sent to do so, and back afterwards. */
+/** Errors as pages. Who must log in first, or once more, is sent to do so, and back afterwards. */
 @Catch(HttpException)
 export class ErrorPageFilter implements ExceptionFilter<HttpException> {
   constructor(
@@ -24,11 +24,13 @@ export class ErrorPageFilter implements ExceptionFilter<HttpException> {
     const response: unknown = http.getResponse();
     const status = error.getStatus();
 
-    if (status === 401) {
+    const isOld = error instanceof SessionNotRecentError;
+    if (status === 401 || isOld) {
       const session = await this.store.of(host);
-      session.flash('notice', session.hadSession ? 'You have been logged out.' : 'Please log in first.');
+      if (!isOld)
+        session.flash('notice', session.hadSession ? 'You have been logged out.' : 'Please log in first.');
       if (method === 'GET' && url) session.set('returnTo', url);
-      httpAdapter.redirect(response, 303, '/login');
+      httpAdapter.redirect(response, 303, isOld ? '/confirm' : '/login');
       return;
     }
 

@@ -1,12 +1,14 @@
-import { afterEach, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { SessionStore } from 'nest-sessions';
 import { sessionCookie } from 'nest-sessions/testing';
 import { AccountController } from './recipes/account.controller.js';
 import { AdminController } from './recipes/accounts/admin.controller.js';
 import { ClientsController } from './recipes/accounts/clients.controller.js';
 import { LimitController } from './recipes/accounts/limit.controller.js';
+import { RecentController } from './recipes/accounts/recent.controller.js';
 import { described, LimitedModule, refusing } from './recipes/accounts/options.js';
 import { Users } from './recipes/users.js';
+import { freezeTime, passTime, unfreezeTime } from '../support/clock.js';
 import { start, stop, visit } from './support.js';
 
 /** What docs/accounts.md shows, at work. */
@@ -69,4 +71,22 @@ it('changes from outside, and all sessions', async () => {
     'ada',
     'root',
   ]);
+});
+
+describe('a recent login', () => {
+  beforeEach(freezeTime);
+  afterEach(unfreezeTime);
+
+  it('is asked for, and made by the password', async () => {
+    const agent = visit(await start([AccountController, RecentController], [Users]));
+    await agent.delete('/account').expect(401);
+    await agent.post('/login').send(ada).expect(204);
+    passTime(600_000);
+    const { body } = await agent.delete('/account').expect(403);
+    expect(body.code).toBe('ERR_SESSION_NOT_RECENT');
+    await agent.post('/confirm').send({ password: 'wrong' }).expect(401);
+    await agent.post('/confirm').send({ password: ada.password }).expect(204);
+    await agent.delete('/account').expect(204);
+    await agent.post('/login').send(ada).expect(401);
+  });
 });

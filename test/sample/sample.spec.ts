@@ -1,9 +1,10 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { INestApplication } from '@nestjs/common';
 import { SessionStore } from 'nest-sessions';
 import request from 'supertest';
 
 import { createApp, type Platform } from '../../sample/app.js';
+import { freezeTime, passTime, unfreezeTime } from '../support/clock.js';
 import { FIREFOX, SAFARI, Visitor } from './visitor.js';
 
 describe.each<Platform>(['express', 'fastify'])('the sample on %s', (platform) => {
@@ -232,6 +233,59 @@ describe.each<Platform>(['express', 'fastify'])('the sample on %s', (platform) =
 
     test('is no link', async () => {
       await request(url).get('/logout').expect(404).expect('content-type', /html/);
+    });
+  });
+
+  describe('a change that asks for the password again', () => {
+    beforeEach(freezeTime);
+    afterEach(unfreezeTime);
+
+    const login = async () => {
+      const one = visitor();
+      await one.login('grace', 'compiler-1952', { remember: 'yes' });
+      return one;
+    };
+
+    test('does not, of whoever has just logged in', async () => {
+      const one = await login();
+      expect(await one.get('/profile/email')).toContain('value="grace@crumbs.example"');
+      const html = await one.post('/profile/email', { email: 'grace@navy.example' });
+      expect(html).toContain('We write to grace@navy.example from now on.');
+      expect(html).toContain('<dd id="email">grace@navy.example');
+      await one.post('/profile/email', { email: 'grace@crumbs.example' });
+    });
+
+    test('does, ten minutes later, and leads back; the login stays as long as before', async () => {
+      const one = await login();
+      await one.post('/notes/add', { text: 'flour' });
+      passTime(600_000);
+      expect(await one.get('/profile/email')).toBe('-> /confirm');
+      const page = await one.get('/confirm');
+      expect(page).toContain('<label for="password">Password of Grace Hopper</label>');
+      expect(await one.post('/confirm', { password: 'engine-1843' })).toContain('That is not your password.');
+      expect(await one.get('/profile/email')).toBe('-> /confirm');
+      const { id } = one;
+      expect(await one.post('/confirm', { password: 'compiler-1952' })).toContain('<h1>E-mail address</h1>');
+      expect(one.id).not.toBe(id);
+      expect(chosen(await one.get('/profile'))).toBe('2592000');
+      expect(notes(await one.get('/notes'))).toEqual(['flour']);
+    });
+
+    test('changes nothing, if its form lay open for too long', async () => {
+      const one = await login();
+      passTime(600_000);
+      expect(await one.post('/profile/email', { email: 'x@y.example' })).toContain('<h1>Is it you?</h1>');
+      await one.post('/confirm', { password: 'compiler-1952' });
+      expect(await one.get('/profile')).toContain('<dd id="email">grace@crumbs.example');
+    });
+
+    test('says what is wrong, and is for those who are logged in', async () => {
+      const one = await login();
+      const html = await one.post('/profile/email', { email: 'no address' });
+      expect(html).toContain('That is no e-mail address.');
+      expect(html).toContain('value="no address"');
+      expect(await visitor().get('/profile/email')).toBe('-> /login');
+      expect(await visitor().post('/confirm')).toContain('Please log in first.');
     });
   });
 

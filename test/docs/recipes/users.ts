@@ -10,6 +10,10 @@ export class Users {
     return this.passwords.get(name) === password ? { id: name } : undefined;
   }
 
+  async remove(id: string): Promise<void> {
+    this.passwords.delete(id);
+  }
+
   async setRole(id: string, role: string): Promise<void> {
     this.roles.set(id, role);
   }
