@@ -27,8 +27,8 @@ export class ReqCookie {
   }
 
   /** Gives the session an idle timeout of its own, as `session.expireIn()` does; null: the cookie ends with the browser. */
-  set maxAge(maxAge: number | null | undefined) {
-    if (maxAge === null || maxAge === undefined) {
+  set maxAge(maxAge: number | null | undefined | false) {
+    if (maxAge === null || maxAge === undefined || maxAge === false) {
       this.#set({ persistent: false });
       return;
     }
@@ -47,7 +47,7 @@ export class ReqCookie {
     return this.#all.persistent ? this.#exchange.session!.ttl * 1_000 : null;
   }
 
-  set originalMaxAge(maxAge: number | null | undefined) {
+  set originalMaxAge(maxAge: number | null | undefined | false) {
     this.maxAge = maxAge;
   }
 

@@ -40,13 +40,13 @@ const BEHIND = Symbol('behind');
  * object that {@link regenerate} or {@link reload} has replaced.
  */
 export class ReqSession {
-  declare readonly [BEHIND]: Behind;
+  declare [BEHIND]: Behind;
   [key: string]: any;
 
   /** Objects come from `useReqSession`, never from here. */
   constructor(owner: Owner) {
     const behind: Behind = { owner, object: undefined, left: undefined, cookie: undefined };
-    Object.defineProperty(this, BEHIND, { value: behind, configurable: true });
+    this[BEHIND] = behind;
     return (behind.object = new Proxy(this, traps));
   }
 

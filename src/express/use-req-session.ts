@@ -1,8 +1,9 @@
 import type { INestApplication } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isThenable } from '../awaitable.js';
+import { SessionError } from '../errors.js';
 import type { Exchange } from '../http/exchange.js';
-import { Exchanges, exchangeOfRequest } from '../http/exchanges.js';
+import { type Ask, Exchanges, exchangeOfRequest } from '../http/exchanges.js';
 import { demandModule } from '../nest/session.loader.js';
 import { checkedOptions, functionThat, type OptionRules } from '../rules.js';
 import { FastifyReqSession, type Owner, ReqSession } from './req-session.js';
@@ -37,6 +38,12 @@ const REMEDY =
   'the option crossOrigin.trustedOrigins; req.session is opened before any route, so that @AllowCrossOrigin() is not ' +
   'known yet: the option allowCrossOrigin: (request) => boolean of useReqSession() is for such paths';
 
+const ASK: Ask = Object.freeze({ touch: 'later', remedy: REMEDY });
+const ASK_ALLOWED: Ask = Object.freeze({ touch: 'later', crossOrigin: 'allow' });
+
+/** Applications whose requests have it already. */
+const prepared = new WeakSet<object>();
+
 type Next = (error?: unknown) => void;
 type Request = IncomingMessage & { session?: ReqSession };
 
@@ -46,7 +53,7 @@ type Request = IncomingMessage & { session?: ReqSession };
  * `app.use(session(…))` stood: before what uses `req.session`.
  *
  * @throws {SessionOptionsError} if an option is wrong
- * @throws {SessionError} if the application does not import SessionModule
+ * @throws {SessionError} if the application does not import SessionModule, or this was called for it before
  *
  * @example
  * useReqSession(app, { userId: (data) => data.passport?.user });
@@ -57,14 +64,21 @@ export function useReqSession(app: INestApplication, options: ReqSessionOptions 
   const exchanges = exchangesIn(app);
   const store = new ReqSessionStore(exchanges.sessions);
   const adapter = app.getHttpAdapter();
+  const platform = adapter.getInstance() as object;
+  if (prepared.has(platform)) {
+    throw new SessionError(
+      'useReqSession() was called for this application already: give all options to one call.',
+    );
+  }
+  prepared.add(platform);
   const isFastify = adapter.getType() === 'fastify';
-  if (isFastify) prepareFastify(adapter.getInstance() as FastifyApplication);
-  else prepareRequests((adapter.getInstance() as ExpressApplication).request, store);
+  if (isFastify) prepareFastify(platform as FastifyApplication);
+  else prepareRequests((platform as ExpressApplication).request, store);
   const Class = isFastify ? FastifyReqSession : ReqSession;
   const make = (owner: Owner): ReqSession => new Class(owner);
 
   const put = (request: Request, exchange: Exchange): void => {
-    const user = given.userId && new UserOfData(exchange.session!, given.userId);
+    const user = given.userId && new UserOfData(exchange, given.userId);
     if (user) exchange.beforeSave = () => user.settle();
     if (isFastify) prepareRequests(request, store);
     const owner: Owner = { exchange, user, request, make };
@@ -74,9 +88,8 @@ export function useReqSession(app: INestApplication, options: ReqSessionOptions 
   app.use((request: Request, response: ServerResponse, next: Next): void => {
     let opened;
     try {
-      if (request.session instanceof ReqSession || given.only?.(request) === false) return next();
-      const crossOrigin = given.allowCrossOrigin?.(request) === true ? 'allow' : undefined;
-      opened = exchanges.open(request, response, { touch: 'later', crossOrigin, remedy: REMEDY });
+      if (given.only && !given.only(request)) return next();
+      opened = exchanges.open(request, response, given.allowCrossOrigin?.(request) ? ASK_ALLOWED : ASK);
       if (!isThenable(opened)) put(request, opened);
     } catch (error) {
       return next(error);

@@ -5,6 +5,7 @@ import passportModule from 'passport';
 import { Strategy as LocalStrategy } from 'passport-local';
 import { useReqSession } from 'nest-sessions/express';
 import { type RunningApp, type Stack, stacks, start } from '../support/app.js';
+import type { SessionModuleOptions } from '../../src/index.js';
 import { Gate } from '../support/gate.js';
 
 /*
@@ -37,7 +38,11 @@ function passportOf(): passportModule.Authenticator {
   return passport;
 }
 
-async function startWith(stack: Stack, withUserId: boolean): Promise<RunningApp & { slow: Gate }> {
+async function startWith(
+  stack: Stack,
+  withUserId: boolean,
+  options: SessionModuleOptions = {},
+): Promise<RunningApp & { slow: Gate }> {
   const slow = new Gate();
   const configure = (app: INestApplication): void => {
     const passport = passportOf();
@@ -72,7 +77,7 @@ async function startWith(stack: Stack, withUserId: boolean): Promise<RunningApp 
       response.json({ name: user?.name ?? null, data: session, id: session.id === request.sessionID });
     }) as express.RequestHandler);
   };
-  return Object.assign(await start(stack, { configure }), { slow });
+  return Object.assign(await start(stack, { configure, session: options }), { slow });
 }
 
 describe.each(onExpress)('Passport on %s', (_, stack) => {
@@ -220,6 +225,24 @@ describe.each(onExpress)('Passport without userId on %s', (_, stack) => {
     await client.post('/logout');
     expect((await client.get('/me')).json()).toMatchObject({ name: null, data: {} });
     expect(await running.store.load(sid)).toBeUndefined();
+    await running.stop();
+  });
+});
+
+describe.each(onExpress)('Passport with maxPerUser on %s', (_, stack) => {
+  const login = { body: { username: 'bob', password: 'right' } };
+  const userOf = async (client: ReturnType<RunningApp['client']>) => (await client.get('/me')).json().name;
+
+  it.each([
+    ['end-oldest', 200, [null, 'bob']],
+    ['refuse', 409, ['bob', null]],
+  ] as const)('%s', async (whenExceeded, status, names) => {
+    const running = await startWith(stack, true, { maxPerUser: 1, whenExceeded });
+    const clients = [running.client(), running.client()] as const;
+    expect((await clients[0].post('/login', login)).status).toBe(200);
+    expect((await clients[1].post('/login', login)).status).toBe(status);
+    expect([await userOf(clients[0]), await userOf(clients[1])]).toEqual(names);
+    expect(await running.store.listByUser('7')).toHaveLength(1);
     await running.stop();
   });
 });

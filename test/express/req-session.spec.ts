@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { type ReqSession, useReqSession } from 'nest-sessions/express';
 import { freezeTime, passTime, unfreezeTime } from '../support/clock.js';
 import { AllowCrossOrigin, Session, UseSession } from '../../src/index.js';
-import { type AnySession, logs, type RunningApp, stacks, start } from '../support/app.js';
+import { type AnySession, logs, type RunningApp, stackPerPlatform, stacks, start } from '../support/app.js';
 
 /*
  * The object itself: what express-session's own suite asks of req.session, and what holds of ours beneath it.
@@ -473,6 +473,38 @@ describe.each(stacks)('req.session on %s', (_, stack) => {
       expect(await running.store.listByUser('eve')).toHaveLength(1);
     });
 
+    it('binds once though the handler does not wait for its save', async () => {
+      const client = running.client();
+      await ask(client, '/bare', ({ session }) => {
+        session.user = 'twice';
+        void session.save();
+        void session.save();
+      });
+      expect(await running.store.listByUser('twice')).toHaveLength(1);
+      expect(running.eventTypes().filter((type) => type === 'created' || type === 'rotated')).toEqual([
+        'created',
+      ]);
+    });
+
+    it('logs nobody in on a session that ended meanwhile', async () => {
+      const client = running.client();
+      await ask(client, '/bare', ({ session }) => void (session.a = 1));
+      handler = async ({ session }) => {
+        await running.store.destroy(client.sid);
+        session.user = 'late';
+      };
+      expect((await client.get('/bare')).status).toBe(401);
+      expect([await running.store.listByUser('late'), running.probe.size > 0]).toEqual([[], true]);
+    });
+
+    it('whom data of before do not name as they should keeps nobody out', async () => {
+      const client = running.client();
+      const { id } = await running.store.create({ data: { user: { id: 1 } } });
+      client.jar.set('sid', id);
+      await ask(client, '/bare', ({ session }) => void (session.b = 2));
+      expect((await running.store.load(id))!.toJSON()).toEqual({ user: { id: 1 }, b: 2 });
+    });
+
     it('that is no user is an error of the application, and nothing is saved', async () => {
       const client = running.client();
       handler = ({ session }) => void (session.user = { id: 1 });
@@ -544,6 +576,20 @@ it('after regenerate, the absolute timeout counts anew', async () => {
   expect(await running.store.load(sid)).toBeUndefined();
   await running.stop();
   unfreezeTime();
+});
+
+it.each(stackPerPlatform)('the cookie is Secure behind a proxy that is trusted: %s', async (_, stack) => {
+  const running = await start(stack, {
+    controllers: [AnyController],
+    trustProxy: true,
+    configure: (app: INestApplication) => useReqSession(app),
+  });
+  handler = ({ session }) => void (session.a = 1);
+  const client = running.client();
+  const { setCookies } = await client.get('/bare', { headers: { 'x-forwarded-proto': 'https' } });
+  expect(setCookies[0]!.attributes.has('secure')).toBe(true);
+  expect(() => useReqSession(running.app)).toThrow('was called for this application already');
+  await running.stop();
 });
 
 it('useReqSession says what is wrong with its options', () => {

@@ -90,13 +90,13 @@ export async function bootstrap(port: number) {
 }
 
 export async function onFastify(app: NestFastifyApplication) {
-  const passport = new Authenticator();
-  passport.registerUserSerializer(async (user: { id: string }) => user.id);
-  passport.registerUserDeserializer(async (id: string) => ({ id }));
+  const fastifyPassport = new Authenticator();
+  fastifyPassport.registerUserSerializer(async (user: { id: string }) => user.id);
+  fastifyPassport.registerUserDeserializer(async (id: string) => ({ id }));
 
   useReqSession(app, { userId: (data) => data.passport });
-  await app.register(passport.initialize());
-  await app.register(passport.secureSession());
+  await app.register(fastifyPassport.initialize());
+  await app.register(fastifyPassport.secureSession());
 }
 
 export const { doubleCsrfProtection, generateCsrfToken } = doubleCsrf({
