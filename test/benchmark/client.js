@@ -137,9 +137,10 @@ const orders = {
 
   /**
    * Sends `count` requests to `path`, with the cookies of the sessions `name`.
-   * `answer`: 'counts' (one more each time), 'same' (the number as it is) or a fixed number.
+   * `answer`: 'counts' (one more each time), 'same' (the number as it is) or a fixed number. `connections`: how many of
+   * the connections, so how many requests at once.
    */
-  run: ({ port, path, count, name, answer }) => {
+  run: ({ port, path, count, name, answer, connections = CONNECTIONS }) => {
     const { cookies, visits } = sessionsOf.get(name);
     const requests = cookies.map((cookie) => requestText(path, cookie));
     let left = count;
@@ -160,7 +161,7 @@ const orders = {
         },
       );
     };
-    return awake(() => Promise.all(connectionsTo(port).map(drive)));
+    return awake(() => Promise.all(connectionsTo(port).slice(0, connections).map(drive)));
   },
 
   /** Closes the connections to a server that is about to stop. */

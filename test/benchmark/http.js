@@ -23,22 +23,23 @@ class Lane {
     return this.client.ask('start', { port, path, count: SESSIONS, stateless, name: `${variant} ${name}` });
   }
 
-  run(name, route, count) {
+  run(name, route, count, connections) {
     const answer = this.stateless && route !== 'plain' ? 1 : ANSWERS[route];
     return this.client.ask('run', {
       port: this.port,
       path: `/${route}`,
       count,
+      connections,
       answer,
       name: `${this.variant} ${name}`,
     });
   }
 
   /** Microseconds of the server's CPU per request. */
-  async measure(name, route, count) {
-    await this.run(name, route, Math.ceil(count / 10));
+  async measure(name, route, count, connections) {
+    await this.run(name, route, Math.ceil(count / 10), connections);
     const before = await this.server.ask('cpu');
-    await this.run(name, route, count);
+    await this.run(name, route, count, connections);
     return ((await this.server.ask('cpu')) - before) / count;
   }
 
@@ -49,7 +50,8 @@ class Lane {
 }
 
 /**
- * Measures cells in turn, round after round, there and back again. A cell is `{ variant, route }` and,
+ * Measures cells in turn, round after round, there and back again. A cell is `{ name, variant, route }`, `connections` and
+ * `requests` where they are not those of all cells, and,
  * where it is not the sessions that one visit makes, `sessions`: a name with
  * - `path`: what to start them with, or
  * - `live` and `sample`: how many are made in the server, and how many of them are used, or
@@ -87,7 +89,8 @@ export async function measureCells(cells, { generations, rounds, requests, warmU
       }
       for (let round = 0; round < rounds; round++) {
         for (const place of round % 2 === 0 ? places : places.toReversed()) {
-          const measure = () => place.lane.measure(place.sessions?.name ?? 'visitors', place.route, requests);
+          const { lane, route, sessions, connections, requests: count = requests } = place;
+          const measure = () => lane.measure(sessions?.name ?? 'visitors', route, count, connections);
           results[place.name].push(await (observe ? observe(place.name, measure) : measure()));
         }
       }

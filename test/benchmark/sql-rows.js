@@ -19,7 +19,7 @@ export async function sqlite(quick, { added }) {
   forgetFile();
   const settings = quick
     ? { generations: 1, rounds: 5, requests: 1500, warmUp: 4000 }
-    : { generations: 3, rounds: 8, requests: 2000, warmUp: 8000 };
+    : { generations: 2, rounds: 8, requests: 2000, warmUp: 8000 };
   const [bare, peer, ours] = ['express', 'express+ours', 'express+ours-sqlite'];
   try {
     const results = await measureCells(cellsOf([bare, peer, ours], ['write', 'read']), settings);
@@ -100,17 +100,20 @@ export const postgres = (quick, report) =>
 async function besidePeer(quick, pool, { added, quotient }) {
   const settings = quick
     ? { generations: 1, rounds: 4, requests: 1500, warmUp: 2500 }
-    : { generations: 3, rounds: 8, requests: 2500, warmUp: 6000 };
+    : { generations: 2, rounds: 6, requests: 2000, warmUp: 5000 };
   const [bare, ours, peer] = ['express', 'express+ours-pg', 'express+connect-pg-simple'];
   const { observe, perRequest } = watchDatabase(pool, settings.requests);
   const cells = cellsOf([bare, ours, peer], ['write', 'read']);
-  const results = await measureCells(cells, { ...settings, observe });
+  const alone = cells.map((cell) => ({ ...cell, name: `${cell.name} alone`, connections: 1, requests: 500 }));
+  const results = await measureCells([...cells, ...alone], { ...settings, observe });
   return ROUTES.flatMap(([route, what]) => {
-    const title = `PostgreSQL on Express, ${what}, added to bare ÷ express-session + connect-pg-simple`;
-    const rows = [added(title, results, { bare, ours, peer, route, target: 0.5 })];
+    const row = (title, cell, target) => added(title, results, { bare, ours, peer, route: cell, target });
     const [left, right] = [ours, peer].map((variant) => perRequest[`${variant} ${route}`]);
-    if (left && right) rows.push(quotient(`  CPU of PostgreSQL, ${what}`, left, right));
-    return rows;
+    return [
+      row(`PostgreSQL on Express, ${what}, added to bare ÷ express-session + connect-pg-simple`, route, 0.5),
+      row(`  the same, one request at a time`, `${route} alone`),
+      ...(left && right ? [quotient(`  CPU of PostgreSQL, ${what}`, left, right)] : []),
+    ];
   });
 }
 
@@ -177,12 +180,12 @@ async function sizes(pool, { quotient }) {
      FROM generate_series(1, $2::int) AS i`,
     [JSON.stringify({ cookie: JSON.parse(cookie), ...shopper(1) }), count],
   );
-  const bytes = async (table) =>
+  const bytesOf = async (table) =>
     Number((await pool.query(`SELECT pg_total_relation_size('${SCHEMA}.${table}') AS n`)).rows[0].n) / count;
   const row = quotient(
     '  bytes on disk per session of five keys, indexes included ÷ connect-pg-simple',
-    [await bytes('sizes')],
-    [await bytes('peer')],
+    [await bytesOf('sizes')],
+    [await bytesOf('peer')],
     undefined,
     (n) => `${n.toFixed(0)} B`,
   );

@@ -43,13 +43,14 @@ export class Updates {
   ) {}
 
   make(handle: string, change: SessionChange): Awaitable<UpdateResult> {
-    const { lease, expected = {} } = change;
+    const { lease, userId, expected = {} } = change;
     if (!this.users.canHold(expected.userId)) return this.whyNot(handle, change);
     const values = this.valuesOf(handle, change);
-    // Two changes of one session are two statements.
+    // Two changes of one session are two statements. A user may have to be looked up in a table of the application.
     const alone =
       !this.dialect.updateMany ||
       lease !== undefined ||
+      typeof userId === 'string' ||
       this.waiting.has(handle) ||
       String(values['patch']).length > LARGE;
     if (alone) return this.makeAlone(change, values);

@@ -166,20 +166,39 @@ describeWithDatabase('PostgreSQL', 'updates of one turn of the event loop on Pos
   });
 
   it('fail for nobody else’s value', async () => {
-    await opened.query(`CREATE TABLE ${table}_users (id text COLLATE "C" PRIMARY KEY)`);
-    await opened.query(`INSERT INTO ${table}_users VALUES ('ada')`);
-    const ddl = SqlStorage.ddl('postgres', { table, references: `${table}_users(id)` });
-    for (const statement of ddl.split(';\n')) if (statement) await opened.query(statement);
     const storage = new SqlStorage(opened.database, { table });
+    await storage.open();
+    await opened.query(`ALTER TABLE ${table} ADD CHECK (ttl <> 13)`);
     const records = times(4, () => newRecord());
     for (const record of records) await storage.create(record);
-    const users = ['ada', 'nobody', 'ada', 'ada'];
     const outcomes = await Promise.allSettled(
-      records.map(({ handle }, i) => storage.update(handle, { userId: users[i], proof: newProof() })),
+      records.map(({ handle }, i) => storage.update(handle, { ttl: i + 12 })),
     );
     expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'fulfilled']);
-    expect((await storage.byUser('ada')).length).toBe(3);
-    expect(await storage.read(records[1].handle)).toEqual(records[1]);
-    await opened.query(`DROP TABLE ${table}, ${table}_users`);
+    const found = await Promise.all(records.map(({ handle }) => storage.read(handle)));
+    expect(found.map((record) => record!.ttl)).toEqual([12, undefined, 14, 15]);
+  });
+
+  it('do not wait for the application’s row of a user, but for a login of that one alone', async () => {
+    const users = `${table}_users`;
+    await opened.query(`CREATE TABLE ${users} (id text COLLATE "C" PRIMARY KEY)`);
+    await opened.query(`INSERT INTO ${users} VALUES ('ada')`);
+    const ddl = SqlStorage.ddl('postgres', { table, references: `${users}(id)` });
+    for (const statement of ddl.split(';\n')) if (statement) await opened.query(statement);
+    const storage = new SqlStorage(opened.database, { table, commandTimeout: 10_000 });
+    const [visitor, ...others] = times(5, () => newRecord());
+    for (const record of [visitor, ...others]) await storage.create(record);
+    const client = new Client(place().url);
+    await client.connect();
+    await client.query('BEGIN');
+    await client.query(`SELECT 1 FROM ${users} FOR UPDATE`);
+    const login = Promise.resolve(storage.update(visitor.handle, { userId: 'ada', proof: newProof() }));
+    const writes = others.map(({ handle }) => storage.update(handle, { set: { a: '1' } }));
+    expect(await Promise.all(writes)).toEqual(times(4, () => 'ok'));
+    expect((await storage.read(visitor.handle))?.userId).toBeUndefined();
+    await client.query('COMMIT');
+    expect(await login).toBe('ok');
+    await client.end();
+    await opened.query(`DROP TABLE ${table}, ${users}`);
   });
 });
