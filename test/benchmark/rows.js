@@ -5,6 +5,7 @@ import { measureCells } from './http.js';
 import * as redisRows from './redis-rows.js';
 import { REDIS_PREFIX, REDIS_URL } from './redis.js';
 import * as sql from './sql-rows.js';
+import * as sqlTables from './sql-tables.js';
 import { differences, median, quotients, spread } from './stats.js';
 
 const cellsOf = (variants, routes) =>
@@ -402,9 +403,9 @@ export const groups = {
   redis,
   'sql-sqlite': (quick) => sql.sqlite(quick, report),
   'sql-postgres': (quick) => sql.postgres(quick, report),
-  'sql-bytes': () => sql.bytes(report),
-  'sql-million': (quick) => sql.million(quick, report),
-  'sql-purge': (quick) => sql.purge(quick),
+  'sql-bytes': () => sqlTables.bytes(report),
+  'sql-million': (quick) => sqlTables.million(quick, report),
+  'sql-purge': (quick) => sqlTables.purge(quick),
   heap,
   million,
   purge,
