@@ -77,7 +77,7 @@ async function openSqlite(file: string, options: object | undefined): Promise<Ow
     );
   }
   const Database = await sqliteDriver();
-  const database = new Database(file);
+  const database = openFile(Database, file);
   // With a log of its own for writing, readers and a writer do not wait for each other.
   database.exec('PRAGMA journal_mode = WAL');
   database.exec('PRAGMA synchronous = NORMAL');
@@ -88,6 +88,17 @@ async function openSqlite(file: string, options: object | undefined): Promise<Ow
       database.close();
     },
   };
+}
+
+function openFile(Database: SqliteDriver, file: string): SqliteDatabase {
+  try {
+    return new Database(file);
+  } catch (error) {
+    throw new SessionOptionsError(
+      `SqlStorage.connect cannot open the file "${file}": ${(error as Error).message}.`,
+      { cause: error },
+    );
+  }
 }
 
 type SqliteDriver = new (file: string) => SqliteDatabase;

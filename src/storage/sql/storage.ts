@@ -62,6 +62,7 @@ export class SqlStorage extends SessionStorage {
   private readonly updates: Updates;
   private readonly createTable: boolean;
   private readonly closeDatabase: (() => Promise<void>) | undefined;
+  private closed: Promise<void> | undefined;
   private readonly now: () => number;
 
   /**
@@ -213,7 +214,7 @@ export class SqlStorage extends SessionStorage {
   }
 
   override async close(): Promise<void> {
-    await this.closeDatabase?.();
+    await (this.closed ??= this.closeDatabase?.());
   }
 
   private row(handle: string): Awaitable<Row | undefined> {

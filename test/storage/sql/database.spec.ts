@@ -137,6 +137,8 @@ describe('SqlStorage.connect', () => {
       expect(failure).toMatch(/^SqlStorage.connect takes a URL such as/);
       expect(failure).not.toContain('secret');
     }
+    const nowhere = `sqlite:${join(directory, 'nowhere', 'x.db')}`;
+    await expect(SqlStorage.connect(nowhere)).rejects.toThrow(/cannot open the file ".*nowhere\/x\.db"/);
     await expect(SqlStorage.connect('sqlite:x.db', { pool: {} })).rejects.toThrow('reached over a network');
     await expect(SqlStorage.connect('postgres://h/d', { pool: 5 as never })).rejects.toThrow(
       'pool must be an object',
@@ -177,6 +179,7 @@ for (const [product, protocol] of [
       const record = newRecord();
       expect(await storage.create(record)).toBe(true);
       expect(await storage.read(record.handle)).toEqual(record);
+      await storage.close();
       await storage.close();
       await expect((async () => storage.read(record.handle))()).rejects.toThrow();
       const opened = await driverKinds.find((kind) => kind.product === product)!.open(place());

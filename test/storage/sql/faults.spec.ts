@@ -32,7 +32,6 @@ interface Product {
   waiting(other: Other): Promise<number>;
   /** Ends all other connections of the server. */
   endOthers(other: Other): Promise<void>;
-  readonly readOnly: readonly [string, string];
 }
 
 const products: readonly Product[] = [
@@ -59,10 +58,6 @@ const products: readonly Product[] = [
       await query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'`);
     },
-    readOnly: [
-      `ALTER DATABASE postgres SET default_transaction_read_only = on`,
-      `ALTER DATABASE postgres SET default_transaction_read_only = off`,
-    ],
   },
   {
     name: 'MariaDB',
@@ -91,7 +86,6 @@ const products: readonly Product[] = [
       );
       for (const { id } of others) await query(`KILL ${id}`);
     },
-    readOnly: ['SET GLOBAL read_only = ON', 'SET GLOBAL read_only = OFF'],
   },
 ];
 
@@ -195,6 +189,24 @@ for (const product of products) {
         proxy.recover();
         await works(storage, record);
         expect(await storage.read(record.handle)).toEqual(record);
+      }, 60_000);
+
+      it('fails in time while the server stands still (SIGSTOP), writes of one turn as well, and recovers by itself', async () => {
+        const { storage, record } = await open();
+        const records = [record, ...times(9, () => newRecord())];
+        for (const each of records.slice(1)) await storage.create(each);
+        server.freeze();
+        await everyCallFails(storage, record);
+        const writes = records.map(({ handle }) =>
+          inTime(() => storage.update(handle, { set: { late: '1' } })),
+        );
+        for (const outcome of await Promise.all(writes)) expect(types.isNativeError(outcome)).toBe(true);
+        server.freeze('SIGCONT');
+        await works(storage, record);
+        const again = await Promise.all(
+          records.map(({ handle }) => storage.update(handle, { set: { now: '1' } })),
+        );
+        expect(again).toEqual(records.map(() => 'ok'));
       }, 60_000);
 
       it('recovers from connections that were ended, in use or not', async () => {

@@ -64,6 +64,23 @@ describeEachDriver((kind, place) => {
     expect(Object.keys((await storage.read(handle))!.data).length).toBe(200);
   }, 60_000);
 
+  it('loses no update of four processes that each write to many sessions at once', async () => {
+    await storage.open();
+    const records = times(20, () => newRecord({ data: {} }));
+    for (const record of records) await storage.create(record);
+    const handles = records.map(({ handle }) => handle);
+    nodes = await start(4);
+    const answers = await Promise.all(
+      nodes.map((node, i) => {
+        // Each in an order of its own.
+        const own = i % 2 === 0 ? handles : handles.toReversed();
+        return node.do('burst', { handles: own, prefix: `p${i}-`, times: 15 });
+      }),
+    );
+    expect(answers).toEqual(times(4, () => ['ok']));
+    for (const handle of handles) expect(Object.keys((await storage.read(handle))!.data).length).toBe(4 * 15);
+  }, 60_000);
+
   it('runs every tap of four processes exactly once (S54)', async () => {
     await storage.open();
     const { handle } = newRecord();

@@ -202,3 +202,23 @@ describeWithDatabase('PostgreSQL', 'updates of one turn of the event loop on Pos
     await opened.query(`DROP TABLE ${table}, ${users}`);
   });
 });
+
+describeWithDatabase('MariaDB', 'a pool of mysql2 that counts only rows that were changed', (place) => {
+  it('makes an update that changes nothing no matter of looking why', async () => {
+    const { createPool } = await import('mysql2');
+    const pool = createPool({ uri: place().url, flags: ['-FOUND_ROWS'] });
+    const table = newTable();
+    const storage = new SqlStorage(pool, { table });
+    await storage.open();
+    const record = newRecord();
+    await storage.create(record);
+    const read = jest.spyOn(storage, 'read');
+    expect(await storage.update(record.handle, { set: record.data })).toBe('ok');
+    const lease = await storage.lock(record.handle, { wait: 1_000, hold: 10_000 });
+    expect(await storage.update(record.handle, { set: record.data, lease: lease.token })).toBe('ok');
+    expect(read).not.toHaveBeenCalled();
+    await lease.release();
+    await pool.promise().query(`DROP TABLE ${table}, ${table}_leases`);
+    await pool.promise().end();
+  });
+});

@@ -71,6 +71,15 @@ const orders = {
     for (let i = 0; i < times; i++) answers.add(await storage.update(handle, { set: { [prefix + i]: '1' } }));
     return [...answers];
   },
+  /** Sets a key of its own in many sessions at once, again and again. */
+  async burst({ handles, prefix, times }) {
+    const answers = new Set();
+    for (let i = 0; i < times; i++) {
+      const updates = handles.map((handle) => storage.update(handle, { set: { [prefix + i]: '1' } }));
+      for (const answer of await Promise.all(updates)) answers.add(answer);
+    }
+    return [...answers];
+  },
   /** Touches sessions in turn, until told to leave. */
   async touch({ handles }) {
     let touches = 0;
