@@ -12,14 +12,16 @@ import type {
 } from '../storage/session-storage.js';
 import { isLive } from './deadlines.js';
 import type { Encoded, Text } from './encoded.js';
-import type { SessionEvents } from './events.js';
+import type { SessionEvents, StorageOperation } from './events.js';
 import type { SessionSettings } from './settings.js';
 
 /** How many modules use a storage: the first one opens it, the last one closes it. */
 const users = new WeakMap<SessionStorage, number>();
 
-/** What a storage that does not say how it is must answer within, in milliseconds. */
+/** What a storage that is asked how it is must answer within, in milliseconds. */
 const PING_PATIENCE = 1_000;
+/** A handle that no session has. */
+const NOBODY = 'ping.ping.ping.ping.pi';
 
 /**
  * The storage as the library calls it, and the only place that does. What it fails with becomes a
@@ -46,7 +48,7 @@ export class CheckedStorage {
 
   create(record: SessionRecord): Awaitable<boolean> {
     return after(
-      this.call(() => this.storage.create(this.sealed(record.handle, record))),
+      this.call('create', () => this.storage.create(this.sealed(record.handle, record)), record.handle),
       (created) => {
         if (created) this.events.emit('created', record.handle, record.userId);
         return created;
@@ -57,14 +59,14 @@ export class CheckedStorage {
   /** The live record of a handle. */
   read(handle: string): Awaitable<SessionRecord | undefined> {
     return after(
-      this.call(() => this.storage.read(handle)),
+      this.call('read', () => this.storage.read(handle), handle),
       (record) => (record && this.isSound(record, handle) && this.isLive(record) ? record : undefined),
     );
   }
 
   update(handle: string, change: SessionChange): Awaitable<UpdateResult> {
     return after(
-      this.call(() => this.storage.update(handle, this.sealed(handle, change))),
+      this.call('update', () => this.storage.update(handle, this.sealed(handle, change)), handle),
       (result) => {
         if (result === 'ok' || result === 'gone' || result === 'conflict' || result === 'lost') return result;
         const problem = `update() answered ${String(result)}; it answers 'ok', 'gone', 'conflict' or 'lost'.`;
@@ -75,7 +77,7 @@ export class CheckedStorage {
 
   destroy(handle: string, expected?: Expectation, userId?: string): Awaitable<boolean> {
     return after(
-      this.call(() => this.storage.destroy(handle, expected)),
+      this.call('destroy', () => this.storage.destroy(handle, expected), handle),
       (destroyed) => {
         if (destroyed) {
           this.ends++;
@@ -87,19 +89,19 @@ export class CheckedStorage {
   }
 
   purgeExpired(limit: number): Awaitable<number> {
-    return this.storage.purgeExpired ? this.call(() => this.storage.purgeExpired!(limit)) : 0;
+    return this.storage.purgeExpired ? this.call('purgeExpired', () => this.storage.purgeExpired!(limit)) : 0;
   }
 
   count(): Awaitable<number> {
     this.need('count');
-    return this.call(() => this.storage.count!());
+    return this.call('count', () => this.storage.count!());
   }
 
   /** The live records of a user. */
   byUser(userId: string): Awaitable<SessionRecord[]> {
     this.need('byUser');
     return after(
-      this.call(() => this.storage.byUser!(userId)),
+      this.call('byUser', () => this.storage.byUser!(userId)),
       (records) => {
         if (!Array.isArray(records)) return this.fail(new TypeError('byUser() answered no list.'));
         return (records as SessionRecord[]).filter(
@@ -113,7 +115,7 @@ export class CheckedStorage {
   list(page: { limit: number; cursor?: string | undefined }): Awaitable<RecordPage> {
     this.need('list');
     return after(
-      this.call(() => this.storage.list!(page)),
+      this.call('list', () => this.storage.list!(page)),
       (answer) => {
         if (!Array.isArray(answer?.records)) return this.fail(new TypeError('list() answered no page.'));
         const { records, cursor } = answer;
@@ -127,7 +129,7 @@ export class CheckedStorage {
 
   /** Which of these handles have a live record. */
   alive(handles: readonly string[]): Awaitable<readonly string[]> {
-    if (this.storage.alive) return this.call(() => this.storage.alive!(handles));
+    if (this.storage.alive) return this.call('alive', () => this.storage.alive!(handles));
     return this.readAll(handles);
   }
 
@@ -137,13 +139,10 @@ export class CheckedStorage {
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new Error(`no answer within ${PING_PATIENCE} ms`)), PING_PATIENCE);
     });
+    const { storage } = this;
+    const answer = async () => (storage.ping ? storage.ping() : storage.read(NOBODY));
     try {
-      await this.call(() =>
-        Promise.race([
-          late,
-          (async () => this.storage.ping?.() ?? this.storage.read('ping.ping.ping.ping.pi'))(),
-        ]),
-      );
+      await this.call('ping', () => Promise.race([late, answer()]));
     } finally {
       clearTimeout(timer);
     }
@@ -151,13 +150,13 @@ export class CheckedStorage {
 
   /** @throws {SessionLockError} when the wait is over */
   lock(handle: string): Awaitable<SessionLease> {
-    return this.call(() => this.storage.lock(handle, this.settings.lock));
+    return this.call('lock', () => this.storage.lock(handle, this.settings.lock), handle);
   }
 
   /** What was written stands, so a release that fails is no failure: the lease ends by itself. */
   async release(lease: SessionLease): Promise<void> {
     try {
-      await this.call(() => lease.release());
+      await this.call('release', () => lease.release());
     } catch {
       // It is in the log.
     }
@@ -218,27 +217,52 @@ export class CheckedStorage {
     );
   }
 
-  private call<T>(work: () => Awaitable<T>): Awaitable<T> {
+  private call<T>(operation: StorageOperation, work: () => Awaitable<T>, handle?: string): Awaitable<T> {
+    const since = this.events.calls.observed ? performance.now() : undefined;
     try {
       const answer = work();
-      return isThenable(answer) ? answer.then(undefined, (error: unknown) => this.fail(error)) : answer;
+      if (!isThenable(answer)) return this.answered(operation, since, answer);
+      return answer.then(
+        since === undefined ? undefined : (value) => this.answered(operation, since, value),
+        (error: unknown) => this.failed(operation, since, error, handle),
+      );
     } catch (error) {
-      return this.fail(error);
+      return this.failed(operation, since, error, handle);
     }
   }
 
+  private answered<T>(operation: StorageOperation, since: number | undefined, answer: T): T {
+    if (since !== undefined)
+      this.events.called(operation, REFUSALS.has(answer) ? String(answer) : 'ok', since);
+    return answer;
+  }
+
+  private failed(
+    operation: StorageOperation,
+    since: number | undefined,
+    error: unknown,
+    handle?: string,
+  ): never {
+    if (since !== undefined) this.events.called(operation, 'error', since);
+    return this.fail(error, handle);
+  }
+
   /** The client learns nothing of the reason, so the log must. */
-  private fail(error: unknown): never {
+  private fail(error: unknown, handle?: string): never {
     // The caller's own mistake, such as a cursor that no page had.
     if (error instanceof SessionError && error.code === SessionError.code) throw error;
     if (error instanceof SessionLockError) {
       this.events.warn(error.message);
       throw new SessionLockError(error.message, { cause: error });
     }
+    this.events.emit('unavailable', handle);
     this.events.error('The session storage failed', error);
     throw new SessionStorageError(error);
   }
 }
+
+/** What `update` answers where it changes nothing. */
+const REFUSALS: ReadonlySet<unknown> = new Set(['gone', 'conflict', 'lost']);
 
 /** Whether a record is what the contract says: a storage may hold what anybody wrote into it. */
 function hasShape(record: SessionRecord): boolean {

@@ -1,4 +1,5 @@
 import { Subject } from 'rxjs';
+import type { SessionStorage } from '../storage/session-storage.js';
 
 /** What can happen to a session. */
 export type SessionEventType =
@@ -19,6 +20,8 @@ export type SessionEventType =
   | 'corrupt'
   /** The storage failed where no caller is told, as when only the touch was to be written. */
   | 'failed'
+  /** A call of the storage failed; whoever made it is told as well. */
+  | 'unavailable'
   /** A cross-origin request was refused, or would have been in mode `'log'` (S61). */
   | 'refused';
 
@@ -34,6 +37,18 @@ export interface SessionEvent {
   readonly at: Date;
 }
 
+/** What the library asks of a storage; `release` is of a lock. */
+export type StorageOperation = Exclude<keyof SessionStorage, 'open' | 'close' | 'subscribe'> | 'release';
+
+/** One call of the storage, as it ended. It says nothing of whose session it was. */
+export interface StorageCall {
+  readonly operation: StorageOperation;
+  /** `'ok'`, `'error'`, or what `update` answers where it changes nothing: `'gone'`, `'conflict'`, `'lost'`. */
+  readonly result: string;
+  /** How long it took, in seconds; of `lock`, the waiting too. */
+  readonly seconds: number;
+}
+
 /** Where lines for people go. */
 export interface SessionLog {
   error(text: string, stack?: string): void;
@@ -43,6 +58,8 @@ export interface SessionLog {
 /** How the library speaks to the application: events for programs, log lines for people. */
 export class SessionEvents {
   readonly subject = new Subject<SessionEvent>();
+  /** Every call of the storage. Nothing is measured while nobody listens. */
+  readonly calls = new Subject<StorageCall>();
   private readonly said = new Set<string>();
 
   constructor(private readonly log: SessionLog) {}
@@ -54,6 +71,11 @@ export class SessionEvents {
     more?: Pick<SessionEvent, 'key' | 'issues'>,
   ): void {
     if (this.subject.observed) this.subject.next({ type, handle, userId, ...more, at: new Date() });
+  }
+
+  /** @param since of `performance.now()` */
+  called(operation: StorageOperation, result: string, since: number): void {
+    this.calls.next({ operation, result, seconds: (performance.now() - since) / 1_000 });
   }
 
   warn(text: string): void {

@@ -258,7 +258,10 @@ describe.each([...overHttp1, ...overHttp2])('when the storage fails: %s', (_titl
       expect(reply.status).toBe(200);
       expect(reply.json()).toMatchObject({ n: 1, isNew: false });
       expect(app.probe.of('update')).toHaveLength(1);
-      expect(app.events).toEqual([expect.objectContaining({ handle: client.handle })]);
+      expect(app.events.map(({ type, handle }) => [type, handle])).toEqual([
+        ['unavailable', client.handle],
+        ['failed', client.handle],
+      ]);
       expect(logs.length).toBeGreaterThan(0);
     } finally {
       unfreezeTime();

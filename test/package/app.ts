@@ -2,10 +2,12 @@
 import 'reflect-metadata';
 import { Controller, Get, Injectable, Module, Post } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import { TerminusModule } from '@nestjs/terminus';
 import { Session, SessionModule, SessionStore } from 'nest-sessions';
 import { ConnectStorage, connectShim, useReqSession } from 'nest-sessions/express';
 import { RedisStorage } from 'nest-sessions/redis';
 import { SqlStorage } from 'nest-sessions/sql';
+import { SessionHealthIndicator } from 'nest-sessions/terminus';
 import { describeSessionStorage, sessionCookie, testSession } from 'nest-sessions/testing';
 
 declare module 'nest-sessions' {
@@ -46,9 +48,9 @@ class VisitsController {
 }
 
 @Module({
-  imports: [SessionModule.forRoot({ ttl: '1h', cookieName: 'sid', secret: 'packed' })],
+  imports: [TerminusModule, SessionModule.forRoot({ ttl: '1h', cookieName: 'sid', secret: 'packed' })],
   controllers: [VisitsController],
-  providers: [Visits],
+  providers: [Visits, SessionHealthIndicator],
 })
 class AppModule {}
 
@@ -117,6 +119,7 @@ async function main(): Promise<void> {
   expect('a store of others', await new ConnectStorage(new NothingStore()).destroy('handle'), false);
   for (const storage of [RedisStorage, SqlStorage])
     expect('a URL of no database', await refusal(() => storage.connect(WRONG)), 'ERR_SESSION_OPTIONS');
+  expect('health', (await app.get(SessionHealthIndicator).isHealthy('sessions')).sessions.status, 'up');
   await app.close();
   console.log('works');
 }

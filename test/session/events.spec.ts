@@ -42,6 +42,29 @@ describe.each(kinds)('events: %s', (kind) => {
   const types = () => bench.events.map(({ type }) => type);
   const of = (type: SessionEventType) => bench.events.filter((event) => event.type === type);
 
+  it('unavailable, for every call of a storage that failed, with the session if it was about one', async () => {
+    const session = await bench.store.create({ userId: 'ada' });
+    bench.events.length = 0;
+    const { handle, id } = session;
+    const ways: [Method, () => Promise<unknown>, string?][] = [
+      ['read', () => bench.store.load(id), handle],
+      ['update', () => session.regenerate(), handle],
+      ['destroy', () => session.logout(), handle],
+      ['byUser', () => bench.store.listByUser('ada')],
+      ['count', () => bench.store.count()],
+      ['purgeExpired', () => bench.store.purgeExpired()],
+      ['ping', () => bench.store.ping()],
+    ];
+    for (const [method, way] of ways) {
+      bench.probe.fail(method, { times: 1 });
+      expect(await failureOf(way)).toBeInstanceOf(SessionStorageError);
+    }
+    expect(of('unavailable').map((event) => event.handle)).toEqual(ways.map(([, , its]) => its));
+    expect(types()).toEqual(ways.map(() => 'unavailable'));
+    await bench.store.ping();
+    expect(types()).toHaveLength(ways.length);
+  });
+
   it('created, by the store and by a visitor who writes', async () => {
     const one = await bench.store.create({ userId: 'ada' });
     const two = await visitor(bench);
