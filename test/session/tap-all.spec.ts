@@ -99,7 +99,10 @@ describe.each(kinds)('sessions that are changed from outside: %s', (kind) => {
     it('one that goes to another user meanwhile is left alone and not counted (S56)', async () => {
       await sessionsOf('ada', 2);
       const gate = new Gate();
-      const changing = bench.store.tapByUser('ada', () => gate.pass());
+      const changing = bench.store.tapByUser('ada', async (data) => {
+        await gate.pass();
+        data.role = 'admin';
+      });
       await gate.reached();
       const infos = await bench.store.listByUser('ada');
       const node = await secondNode(kind, bench);
