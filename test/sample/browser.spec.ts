@@ -3,6 +3,7 @@ import type { INestApplication } from '@nestjs/common';
 import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page } from 'playwright-core';
 
 import { createApp, type Platform } from '../../sample/app.js';
+import { freezeTime, passTime, unfreezeTime } from '../support/clock.js';
 import { describeInChromium, launch } from './chromium.js';
 
 jest.setTimeout(30_000);
@@ -173,6 +174,29 @@ function drive(platform: Platform) {
     await click(page, 'Log out');
     await page.goBack();
     expect(await heading(page)).toBe('Log in');
+  });
+
+  test('asks for the password again before the address is changed, once the login is old', async () => {
+    const page = await person();
+    await login(page, 'grace', 'compiler-1952');
+    const loggedIn = Date.now();
+    freezeTime();
+    try {
+      passTime(loggedIn - Date.now() + 600_000);
+      await clickOn(page, page.getByRole('link', { name: 'Change it' }));
+      expect(await heading(page)).toBe('Is it you?');
+      await page.getByLabel('Password of Grace Hopper').fill('engine-1843');
+      await click(page, 'Go on');
+      expect(await page.getByRole('alert').innerText()).toBe('That is not your password.');
+      await page.getByLabel('Password of Grace Hopper').fill('compiler-1952');
+      await click(page, 'Go on');
+      expect(await heading(page)).toBe('E-mail address');
+      await page.getByLabel('Where we write to you').fill('grace@navy.example');
+      await click(page, 'Save');
+      expect(await notice(page)).toBe('We write to grace@navy.example from now on.');
+    } finally {
+      unfreezeTime();
+    }
   });
 
   test('ends one device, then all others', async () => {
