@@ -5,3 +5,6 @@ export type { ReqSessionStore } from './req-session-store.js';
 export { ConnectStorage, type ConnectStorageOptions } from './connect/storage.js';
 export { connectShim } from './connect/shim.js';
 export type { ConnectStore } from './connect/store.js';
+export { expressSessions } from './import/express-sessions.js';
+export { fastifySessions, type FastifyImportOptions } from './import/fastify-sessions.js';
+export type { ImportOptions } from './import/importer.js';

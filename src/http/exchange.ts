@@ -5,6 +5,7 @@ import { alone, commit, look, refuse, touchIsDue, type Written } from '../sessio
 import { Session } from '../session/session.js';
 import type { Sessions } from '../session/sessions.js';
 import type { SessionState, StateExchange } from '../session/state.js';
+import type { Brought, Imports } from './imports.js';
 import { type CookieRequest, isHandshake, rawOf } from './request.js';
 import type { SessionHeaders } from './response-headers.js';
 import type { Outgoing, SaveBeforeSend } from './save-before-send.js';
@@ -17,6 +18,8 @@ export interface ExchangeParts {
   readonly sessions: Sessions;
   readonly transport: SessionTransport;
   readonly settings: HttpSettings;
+  /** Undefined: no other library's sessions are imported. */
+  readonly imports: Imports | undefined;
 }
 
 /**
@@ -39,6 +42,8 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
   private state: SessionState | undefined;
   /** Proofs of the ids that came with the request and were live. */
   private came: readonly string[] = [];
+  /** What came of another library. */
+  private brought: Brought | undefined;
   private touch: 'tried' | 'written' | undefined;
   /** How many sessions had ended when this one was last seen to be there. */
   private endsSeen = 0;
@@ -66,6 +71,10 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
     return this.used === true;
   }
 
+  async ending(): Promise<void> {
+    await this.brought?.end(this.state!);
+  }
+
   describeClient(): unknown {
     return this.module.settings.describeClient?.(this.request);
   }
@@ -81,7 +90,9 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
   load(): Awaitable<this> {
     if (this.session) return this;
     if (this.loading) return this.loading;
-    const found = after(this.find(), (live) => this.begin(live));
+    const found = after(this.find(), (live) =>
+      this.module.imports ? this.import(this.module.imports, live) : this.begin(live),
+    );
     if (!isThenable(found)) return found;
     const done = () => void (this.loading = undefined);
     this.loading = found;
@@ -134,6 +145,12 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
 
   /** @throws {SessionOptionsError} if the application's cookie function gives something wrong */
   headers(): SessionHeaders {
+    const headers = this.ownHeaders();
+    const clears = this.brought?.clears;
+    return clears === undefined ? headers : { ...headers, clears };
+  }
+
+  private ownHeaders(): SessionHeaders {
     const { module, state, request, session } = this;
     const { via } = this.received;
     const { transport } = module;
@@ -195,7 +212,18 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
     return 'Exchange';
   }
 
-  private begin(live: readonly SessionState[]): this {
+  /** A session of another library may have come instead of one of ours, or beside it. */
+  private import(imports: Imports, live: readonly SessionState[]): Awaitable<this> {
+    this.brought = this.via === 'cookie' ? imports.receive(this.request) : undefined;
+    if (this.brought && live.length === 0) {
+      return after(this.brought.take(this), (state) => this.begin(state ? [state] : [], []));
+    }
+    if (live.length === 1) this.brought?.besideOurs(live[0]!);
+    return this.begin(live);
+  }
+
+  /** @param came the live sessions whose ids came */
+  private begin(live: readonly SessionState[], came = live): this {
     const { sessions } = this.module;
     const state = live.length === 1 ? live[0]! : sessions.begin();
     state.exchange = this;
@@ -204,7 +232,7 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
       state.rivals = live;
       sessions.events.emit('rejected');
     }
-    this.came = live.map(({ proof }) => proof);
+    this.came = came.map(({ proof }) => proof);
     this.endsSeen = sessions.storage.ends;
     this.state = state;
     this.session = new Session(state, sessions);

@@ -5,6 +5,7 @@ import { SessionCrossOriginError } from '../errors.http.js';
 import type { Sessions } from '../session/sessions.js';
 import { refusalOfRequest } from './cross-origin.js';
 import { Exchange, type ExchangeParts } from './exchange.js';
+import { Imports } from './imports.js';
 import { type AnyResponse, type CookieRequest, isHandshake, rawOf, rawResponseOf } from './request.js';
 import { attachExchange, exchangeOf } from './response-patch.js';
 import type { HttpSettings } from './settings.js';
@@ -32,13 +33,16 @@ const handshakes = new WeakMap<object, Exchange<Exchanges>>();
 
 /** The exchanges of one module: each request's is made when its session is first asked for. */
 export class Exchanges implements ExchangeParts {
+  readonly imports: Imports | undefined;
   private readonly refused = new WeakSet<IncomingMessage>();
 
   constructor(
     readonly sessions: Sessions,
     readonly transport: SessionTransport,
     readonly settings: HttpSettings,
-  ) {}
+  ) {
+    this.imports = settings.importFrom && new Imports(settings.importFrom, sessions);
+  }
 
   /**
    * @param operation of several that come over one socket, the one that asks

@@ -6,6 +6,8 @@ export interface SessionHeaders {
   readonly vary: string;
   /** `Set-Cookie` text, if the browser is to be told something. Makes the response private to shared caches. */
   readonly cookie: string | undefined;
+  /** `Set-Cookie` text that has the browser forget another library's cookie. Absent where there is none to forget. */
+  readonly clears?: string | undefined;
   /**
    * Value for `X-Session-Token` if a bearer client is to be told its id ('' = ended). Adds
    * `Access-Control-Expose-Headers: X-Session-Token` (merged) and `Cache-Control: no-store`.
@@ -43,7 +45,7 @@ const TOKEN = 'X-Session-Token';
 export function addSessionHeaders(
   response: ServerResponse,
   given: GivenHeaders,
-  { vary, cookie, token }: SessionHeaders,
+  { vary, cookie, token, clears }: SessionHeaders,
   methods: HeaderMethods,
 ): GivenHeaders {
   // Node refuses such a list, and is to do so.
@@ -51,6 +53,10 @@ export function addSessionHeaders(
   let headers = change(response, asObject(given), 'Vary', withVary, vary, methods);
   if (cookie !== undefined) {
     headers = change(response, headers, 'Set-Cookie', withCookie, cookie);
+    headers = change(response, headers, 'Cache-Control', uncached, 'private');
+  }
+  if (clears !== undefined) {
+    headers = change(response, headers, 'Set-Cookie', withCookie, clears);
     headers = change(response, headers, 'Cache-Control', uncached, 'private');
   }
   if (token !== undefined) {
@@ -62,11 +68,12 @@ export function addSessionHeaders(
 }
 
 /** Takes off again what the browser or client was to be told, from a response whose head did not go out. */
-export function takeOffSessionHeaders(response: ServerResponse, { cookie, token }: SessionHeaders): void {
+export function takeOffSessionHeaders(response: ServerResponse, headers: SessionHeaders): void {
+  const { cookie, token, clears } = headers;
   if (token !== undefined) response.removeHeader(TOKEN);
   const cookies = response.getHeader('Set-Cookie');
   if (cookie === undefined || !Array.isArray(cookies)) return;
-  const others = cookies.filter((each) => each !== cookie);
+  const others = cookies.filter((each) => each !== cookie && each !== clears);
   if (others.length > 0) response.setHeader('Set-Cookie', others);
   else response.removeHeader('Set-Cookie');
 }

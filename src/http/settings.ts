@@ -1,3 +1,4 @@
+import type { SessionImporter } from './importer.js';
 import type { ResolvedCookie } from './cookie-options.js';
 import type { CrossOriginSettings } from './origin.js';
 import type { CookieRequest } from './request.js';
@@ -14,6 +15,8 @@ export interface HttpSettings {
   /** The first signs, all verify; none: cookies are not signed. Shown by no `inspect()` and no JSON (S50). */
   readonly secrets: readonly string[];
   readonly crossOrigin: CrossOriginSettings;
+  /** Where sessions of another library are imported from. */
+  readonly importFrom: SessionImporter | undefined;
   /** How the client may send its id: one or both. */
   readonly transport: readonly ('cookie' | 'bearer')[];
   /** Whether a request counts as use; absent: every one does. */

@@ -10,6 +10,7 @@ import {
   type SessionCookieOptions,
 } from '../http/cookie-options.js';
 import { type CrossOriginOptions, crossOriginRule, resolveCrossOrigin } from '../http/origin.js';
+import { checkImport, doubtOfImport, importFromRule, type SessionImporter } from '../http/importer.js';
 import type { CookieRequest } from '../http/request.js';
 import type { HttpSettings } from '../http/settings.js';
 import {
@@ -92,6 +93,11 @@ export interface SessionModuleOptions {
   describeClient?: ((request: any) => ClientDescription | undefined) | undefined;
   /** How clients send their id: by cookie (the default), by `Authorization: Bearer`, or both in a list. */
   transport?: Transport | readonly Transport[] | undefined;
+  /**
+   * Sessions of another library, taken over without a login: what `expressSessions()` or `fastifySessions()` of
+   * `nest-sessions/express` give. Default none.
+   */
+  importFrom?: SessionImporter | undefined;
 }
 
 /** Nobody waits for a promise. */
@@ -186,6 +192,7 @@ export const OPTIONS = {
     takes: '"cookie", "bearer" or a list of both',
     accepts: (value) => listOf(value).length > 0 && listOf(value).every((one) => TRANSPORTS.includes(one)),
   },
+  importFrom: importFromRule,
 } satisfies OptionRules<SessionModuleOptions>;
 
 /**
@@ -213,6 +220,7 @@ export function resolveOptions(options: SessionModuleOptions = {}): ModuleSettin
     check.fail('encryption.keys', `must be ${keysRule.takes}`, 'none');
   if (schemaRule.accepts(given.schema) && OPTIONS.codec.accepts(codec))
     checkSchemas(check, given.schema!, codec);
+  checkImport(check, given.importFrom, listOf(given.transport ?? 'cookie'));
   check.finish();
 
   const { wait = '10s', hold = '30s' } = given.lock ?? {};
@@ -223,6 +231,7 @@ export function resolveOptions(options: SessionModuleOptions = {}): ModuleSettin
     doubtOf('touchAfter', given.touchAfter, YEAR),
     doubtOf('lock.wait', wait, TEN_MINUTES),
     doubtOf('lock.hold', hold, TEN_MINUTES),
+    doubtOfImport(given.importFrom),
   ];
   return {
     ttl: idle,
@@ -244,6 +253,7 @@ export function resolveOptions(options: SessionModuleOptions = {}): ModuleSettin
     crossOrigin: resolveCrossOrigin(given.crossOrigin ?? 'refuse'),
     transport: [...new Set(listOf(given.transport ?? 'cookie'))],
     touchWhen: given.touchWhen,
+    importFrom: given.importFrom,
     describeClient: given.describeClient,
     maxPerUser: given.maxPerUser ?? Infinity,
     whenExceeded: given.whenExceeded ?? 'end-oldest',

@@ -46,11 +46,12 @@ export class CheckedStorage {
     });
   }
 
-  create(record: SessionRecord): Awaitable<boolean> {
+  /** @param quietly no event: it is none of a new session, or one that has an event of its own */
+  create(record: SessionRecord, quietly?: 'quietly'): Awaitable<boolean> {
     return after(
       this.call('create', () => this.storage.create(this.sealed(record.handle, record)), record.handle),
       (created) => {
-        if (created) this.events.emit('created', record.handle, record.userId);
+        if (created && !quietly) this.events.emit('created', record.handle, record.userId);
         return created;
       },
     );

@@ -23,7 +23,9 @@ export type SessionEventType =
   /** A call of the storage failed; whoever made it is told as well. */
   | 'unavailable'
   /** A cross-origin request was refused, or would have been in mode `'log'` (S61). */
-  | 'refused';
+  | 'refused'
+  /** A session of another library became one of ours (S70). */
+  | 'imported';
 
 /** One event. It never holds an id: the handle names the session (S5, S50). */
 export interface SessionEvent {

@@ -1,7 +1,8 @@
 import { SessionError } from '../errors.js';
 
 /*
- * The names that values are stored under: the keys of the data, and beside them the fields of flashes and of the cookie.
+ * The names that values are stored under: the keys of the data, and beside them the fields of flashes, of the cookie, and
+ * of where an imported session comes from.
  */
 
 /** Starts the name of a field of flashes. */
@@ -12,8 +13,13 @@ export const isFlashField = (name: string): boolean => name.charCodeAt(0) === 12
 /** The field of what the session's cookie has of its own. */
 export const COOKIE = '~cookie';
 
-export const isDataKey = (name: string): boolean =>
-  !isFlashField(name) && name !== COOKIE && name !== '__proto__';
+/** The field of how the cookie of the library that the session comes from is cleared. */
+export const FOREIGN_COOKIE = '~foreign-cookie';
+
+const isOwnField = (name: string): boolean =>
+  name.charCodeAt(0) === 126 && (name.startsWith(FLASH) || name === COOKIE || name === FOREIGN_COOKIE);
+
+export const isDataKey = (name: string): boolean => !isOwnField(name) && name !== '__proto__';
 
 /** @throws {SessionError} unless data can be stored under the key */
 export function checkKey(key: string): void {

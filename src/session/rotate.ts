@@ -95,9 +95,11 @@ export async function login(state: SessionState, userId: string, ttl: number | u
 export function renew(state: SessionState): Promise<void> {
   return alone(state, async () => {
     refuseSent(state, 'regenerate() must be called');
+    if (state.record?.userId !== undefined) await state.exchange?.ending?.();
     // What other requests wrote meanwhile goes too.
     if (state.record && !state.outside && (await look(state)) && state.isOwner) {
-      if ((await rotate(state, NOBODY, { fresh: initialValues(state.storage) })) === 'ok') return;
+      const fresh = initialValues(state.storage, state.values);
+      if ((await rotate(state, NOBODY, { fresh })) === 'ok') return;
     }
     state.restart();
   });
@@ -111,6 +113,7 @@ export function unbind(state: SessionState): Promise<void> {
   return alone(state, async () => {
     if (!state.record) return;
     refuseSent(state, 'The user must be logged out');
+    await state.exchange?.ending?.();
     while (!state.outside && (await look(state))) {
       const { proof } = state.record;
       if ((await asked(state, () => rotate(state, NOBODY, { proof }))) === 'ok') return;

@@ -87,8 +87,12 @@ export class Sessions {
     return SessionState.begin(this.storage);
   }
 
-  /** The session of an id; undefined if the id is malformed, unknown or forged, or the session has ended. */
-  find(id: string): Awaitable<SessionState | undefined> {
+  /**
+   * The session of an id; undefined if the id is malformed, unknown or forged, or the session has ended.
+   *
+   * @param quietly no event, as no client sent this id
+   */
+  find(id: string, quietly?: 'quietly'): Awaitable<SessionState | undefined> {
     const parts = parseId(id);
     if (!parts) {
       this.events.emit('rejected');
@@ -96,7 +100,7 @@ export class Sessions {
     }
     return after(this.storage.read(parts.handle), (record) => {
       if (!record || !proves(parts.secret, record.proof)) {
-        this.events.emit('rejected', record?.handle);
+        if (!quietly) this.events.emit('rejected', record?.handle);
         return undefined;
       }
       const state = this.stateOf(record);
@@ -130,6 +134,7 @@ export class Sessions {
   /** Ends the session, and whatever else is live that the same request brought; goes on as a new visitor's. */
   end(state: SessionState): Promise<void> {
     return alone(state, async () => {
+      await state.exchange?.ending?.();
       const { record, outside, handle, startedAt } = state;
       if (record && !outside) {
         const expected = { userId: record.userId ?? null };

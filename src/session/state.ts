@@ -10,6 +10,8 @@ export interface StateExchange {
   readonly headersSent: boolean;
   /** This request counts as use: it moves the idle deadline and uses flashes up. */
   readonly counts: boolean;
+  /** Ends what must not outlive the session of this request. May fail: then the session has not ended either. */
+  ending?(): Promise<void>;
   /** What the application says of the client; whatever it gave, or threw. */
   describeClient?(): unknown;
 }
@@ -92,11 +94,17 @@ export class SessionState {
   }
 }
 
-/** What a new session starts with, as if it were stored. */
-export function initialValues({ settings }: CheckedStorage): SessionValues {
+/**
+ * What a new session starts with, as if it were stored.
+ *
+ * @param before whose place it takes: it comes from the same library
+ */
+export function initialValues({ settings }: CheckedStorage, before?: SessionValues): SessionValues {
   const codec = new ValueCodec(settings);
   const values = new SessionValues(codec);
-  if (!settings.initial) return values;
-  values.assign(settings.initial(), 'SessionModule: what initial() returns');
+  const foreignCookie = before?.foreignCookie;
+  if (!settings.initial && !foreignCookie) return values;
+  if (settings.initial) values.assign(settings.initial(), 'SessionModule: what initial() returns');
+  if (foreignCookie) values.foreignCookie = foreignCookie;
   return new SessionValues(codec, values.with(values.collect(false)));
 }

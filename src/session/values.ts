@@ -11,7 +11,7 @@ import {
   type ValueChange,
 } from './encoded.js';
 import { Flashes } from './flashes.js';
-import { checkKey, COOKIE, isDataKey, isFlashField, quote } from './keys.js';
+import { checkKey, COOKIE, FOREIGN_COOKIE, isDataKey, isFlashField, quote } from './keys.js';
 import { containerFor, getInside, isKey, isObject, removeInside, segmentsOf, setInside } from './paths.js';
 import { checkValue, type ValueCodec } from './value-codec.js';
 
@@ -169,6 +169,16 @@ export class SessionValues {
 
   set cookie(own: object | undefined) {
     this.write(COOKIE, own);
+  }
+
+  /** Attributes of the cookie of the library that this session comes from. */
+  get foreignCookie(): object | undefined {
+    const its = this.read(FOREIGN_COOKIE);
+    return isObject(its) ? its : undefined;
+  }
+
+  set foreignCookie(its: object | undefined) {
+    this.write(FOREIGN_COOKIE, its);
   }
 
   // ── against what is stored ─────────────────────────────────────────────────────────────────────────

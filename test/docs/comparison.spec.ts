@@ -1,7 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import fastifyCookie from '@fastify/cookie';
 import fastifySession from '@fastify/session';
 import expressSession from 'express-session';
+import fastify from 'fastify';
 import { MemoryStorage, SessionStore } from 'nest-sessions';
+import { ConnectStorage } from 'nest-sessions/express';
 import { forgetGates, gate } from '../support/gate.js';
 import { startForPassport } from './comparison/passport.js';
 import { urlOf } from './support.js';
@@ -198,4 +201,18 @@ it("the comparison: no other library's store knows whose a session is", () => {
   expect(find(expressSession.MemoryStore)).toEqual([]);
   expect(find(fastifySession.MemoryStore)).toEqual([]);
   expect(find(SessionStore).length).toBeGreaterThan(0);
+});
+
+it('the comparison: a store of express-session is taken by @fastify/session, and by us', async () => {
+  const app = fastify();
+  await app.register(fastifyCookie);
+  const secret = 'of thirty-two characters, or more';
+  await app.register(fastifySession, { secret, store: new expressSession.MemoryStore() as any });
+  await app.ready();
+  await app.close();
+  const storage = new ConnectStorage(new expressSession.MemoryStore());
+  const now = Date.now();
+  const times = { createdAt: now, touchedAt: now, expiresAt: now + LIFETIME };
+  await storage.create({ handle: 'handle', proof: '', ...times, data: { a: '1' } });
+  expect((await storage.read('handle'))?.data).toEqual({ a: '1' });
 });

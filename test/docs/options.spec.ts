@@ -78,6 +78,7 @@ describe('the tables of options', () => {
       lock: 'on',
       touchWhen: 'every request',
       describeClient: 'none',
+      importFrom: 'none',
       maxPerUser: 'any number',
       'cookie.domain': 'none',
       'cookie.priority': 'none',

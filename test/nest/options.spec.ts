@@ -130,6 +130,7 @@ const wrong: [option: string, options: object][] = [
   ...pick('touchWhen', [true, 'always', {}, null]),
   ...pick('maxPerUser', [0, -1, 1.5, NaN, Infinity, '3', {}, null]),
   ...pick('whenExceeded', ['end-newest', true, null, {}]),
+  ...pick('importFrom', [true, 'express-session', {}, null, { received: true, clear: true }]),
   ...pick('describeClient', [true, 'userAgent', {}, null]),
   ...pick('transport', ['header', '', [], ['cookie', 'query'], true, null, {}]),
   ...pick('cookiename', ['sid']),
