@@ -15,6 +15,7 @@ export default {
     '^nest-sessions/redis$': '<rootDir>/src/storage/redis/index.ts',
     '^nest-sessions/sql$': '<rootDir>/src/storage/sql/index.ts',
     '^nest-sessions/terminus$': '<rootDir>/src/terminus/index.ts',
+    '^nest-sessions/websockets$': '<rootDir>/src/websockets/index.ts',
     '^nest-sessions/testing$': '<rootDir>/src/testing/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
     // Mercurius requires a newer one, an ES module, which Node can and jest cannot.

@@ -63,18 +63,29 @@ export function refusalOfRequest(
   settings: Pick<CrossOriginSettings, 'trustedOrigins'>,
 ): CrossOriginRefusal | undefined {
   const raw: IncomingMessage & { originalMethod?: string } = rawOf(request);
+  const host = hostOf(request);
+  // Whatever comes over a socket comes as what its handshake was.
+  if (isHandshake(raw)) return refusalOfHandshake(raw, host, settings);
   // Middleware that overrides methods leaves the one of the wire there; on Fastify it comes after the routing.
   const method = isSafe(raw.method) ? (raw.originalMethod ?? raw.method) : raw.method;
-  return refusalOf(
-    {
-      // Whatever comes over a socket comes as what its handshake was.
-      method: isHandshake(raw) ? 'CONNECT' : method,
-      secFetchSite: joined(raw.headers['sec-fetch-site']),
-      origin: joined(raw.headers.origin),
-      host: hostOf(request),
-    },
-    settings,
-  );
+  return refusalOf({ method, host, ...originIn(raw) }, settings);
+}
+
+/**
+ * {@link refusalOf} for what opens a socket, however it comes: that is never safe.
+ *
+ * @param host that was asked for, as the platform would tell it: upgrades pass it by
+ */
+export function refusalOfHandshake(
+  request: IncomingMessage,
+  host: string | undefined,
+  settings: Pick<CrossOriginSettings, 'trustedOrigins'>,
+): CrossOriginRefusal | undefined {
+  return refusalOf({ method: 'CONNECT', host, ...originIn(request) }, settings);
+}
+
+function originIn({ headers }: IncomingMessage): Pick<RequestOrigin, 'secFetchSite' | 'origin'> {
+  return { secFetchSite: joined(headers['sec-fetch-site']), origin: joined(headers.origin) };
 }
 
 const isSafe = (method: string | undefined): boolean =>

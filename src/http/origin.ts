@@ -18,14 +18,17 @@ export interface CrossOriginSettings {
   readonly trustedOrigins: ReadonlySet<string>;
 }
 
+/** What a list of trusted origins takes. */
+export const trustedOriginsRule: OptionRule = {
+  takes:
+    'a list of origins such as "https://app.example.com", each a scheme, a host and a port, without a wildcard',
+  accepts: (value) => Array.isArray(value) && value.every((one) => isOrigin(one)),
+  shows: (value) =>
+    Array.isArray(value) ? showWrongOrigin(value.find((one) => !isOrigin(one))) : show(value),
+};
+
 const MEMBERS = {
-  trustedOrigins: {
-    takes:
-      'a list of origins such as "https://app.example.com", each a scheme, a host and a port, without a wildcard',
-    accepts: (value) => Array.isArray(value) && value.every((one) => isOrigin(one)),
-    shows: (value) =>
-      Array.isArray(value) ? showWrongOrigin(value.find((one) => !isOrigin(one))) : show(value),
-  },
+  trustedOrigins: trustedOriginsRule,
   mode: oneOf('refuse', 'log'),
 } satisfies OptionRules<CrossOriginOptions>;
 
@@ -43,8 +46,12 @@ export function resolveCrossOrigin(
   option: CrossOriginSettings['mode'] | CrossOriginOptions,
 ): CrossOriginSettings {
   const { mode = 'refuse', trustedOrigins = [] } = typeof option === 'string' ? { mode: option } : option;
-  return { mode, trustedOrigins: new Set(trustedOrigins.map((one) => normalOrigin(one)!)) };
+  return { mode, trustedOrigins: originsOf(trustedOrigins) };
 }
+
+/** A checked list of origins as {@link normalOrigin} writes them. */
+export const originsOf = (trustedOrigins: readonly string[]): ReadonlySet<string> =>
+  new Set(trustedOrigins.map((one) => normalOrigin(one)!));
 
 /** Scheme and something after it that has no user, path, query, fragment, wildcard or escape in it. */
 const SHAPE = /^[a-z][a-z\d+.-]*:\/\/[^\s/\\?#@*%]+$/i;

@@ -1,4 +1,9 @@
-import { type ArgumentsHost, type ExecutionContext, ForbiddenException } from '@nestjs/common';
+import {
+  type ArgumentsHost,
+  type ExecutionContext,
+  ForbiddenException,
+  type HttpException,
+} from '@nestjs/common';
 import type { Awaitable } from '../awaitable.js';
 import { SessionError } from '../errors.js';
 import { SessionCrossOriginError } from '../errors.http.js';
@@ -20,6 +25,29 @@ export interface RequestInContext {
   readonly operation?: object | undefined;
   /** Whether a field of GraphQL asks, and not a query, a mutation or a route. */
   readonly isField?: boolean;
+  readonly message?: undefined;
+}
+
+/** A message of a socket as a context of Nest holds it: there is no request but that of the handshake. */
+export interface MessageInContext {
+  readonly message: SocketMessage;
+  readonly operation?: undefined;
+  readonly isField?: undefined;
+}
+
+/** An exchange whose session is loaded. */
+export type OpenExchange = Pick<Exchange, 'session' | 'locked' | 'isResponse'>;
+
+/** Stands among the arguments of a handler of messages, where the adapter of `nest-sessions/websockets` put it. */
+export abstract class SocketMessage {
+  /** Undefined until it is asked for. */
+  abstract readonly session: OpenExchange['session'];
+
+  /** @throws {WsException} if the session of the socket has ended, or cannot be read */
+  abstract open(exchanges: Exchanges, ask: Ask): Awaitable<OpenExchange>;
+
+  /** The error that tells the client of a socket what this one tells the client of a request. */
+  abstract exceptionOf(error: HttpException): Error;
 }
 
 /** What GraphQL drivers for Nest put into the context of an operation. */
@@ -37,15 +65,15 @@ const SHARED_CONTEXT =
   'make the option "context" of the driver a function that returns a new object each time.';
 
 /**
- * Where the request is in a context of Nest: the one place that knows. Undefined for contexts that have none, such as
+ * Where the request, or the message of a socket, is in a context of Nest: the one place that knows. Undefined for contexts that have none, such as
  * those of microservices.
  *
  * @throws {SessionError} if a GraphQL context has another operation's
  */
-export function requestIn(host: ArgumentsHost): RequestInContext | undefined {
+export function requestIn(host: ArgumentsHost): RequestInContext | MessageInContext | undefined {
   switch (host.getType<string>()) {
     case 'http':
-      return { request: host.getArgByIndex(0), response: host.getArgByIndex(1) };
+      return { request: host.getArgByIndex<CookieRequest>(0), response: host.getArgByIndex(1) };
     case 'graphql': {
       // A resolver gets parent, arguments, context and info; one that resolves a reference gets no arguments.
       const operation: GraphqlContext | undefined = host.getArgByIndex(host.getArgs().length === 3 ? 1 : 2);
@@ -56,13 +84,17 @@ export function requestIn(host: ArgumentsHost): RequestInContext | undefined {
       const info: { path?: { prev?: unknown } } | undefined = host.getArgs().at(-1);
       return { request, response: res ?? reply, operation, isField: info?.path?.prev !== undefined };
     }
+    case 'ws': {
+      const message = host.getArgs().find((argument) => argument instanceof SocketMessage);
+      return message && { message };
+    }
     default:
       return undefined;
   }
 }
 
 /** @throws {SessionError} where there is no request */
-export function demandRequest(host: ArgumentsHost): RequestInContext {
+export function demandRequest(host: ArgumentsHost): RequestInContext | MessageInContext {
   const found = requestIn(host);
   if (found) return found;
   throw new SessionError(
@@ -74,10 +106,25 @@ export function demandRequest(host: ArgumentsHost): RequestInContext {
 /** What follows "needs a request, and". */
 export function whyNoRequest(host: ArgumentsHost): string {
   const type = host.getType<string>();
-  return type === 'graphql'
-    ? 'this GraphQL context has none in "req", where the option "context" of the driver puts it ' +
+  switch (type) {
+    case 'graphql':
+      return (
+        'this GraphQL context has none in "req", where the option "context" of the driver puts it ' +
         '(for subscriptions on Mercurius: "subscription.context")'
-    : `a context of type "${type}" has none`;
+      );
+    case 'ws':
+      return (
+        'this socket was not opened through withSessions() of nest-sessions/websockets, ' +
+        'which goes around the adapter that main.ts gives to useWebSocketAdapter()'
+      );
+    default:
+      return `a context of type "${type}" has none`;
+  }
+}
+
+/** An error as the client of this context understands it. */
+export function errorIn(host: ArgumentsHost, error: HttpException): Error {
+  return requestIn(host)?.message?.exceptionOf(error) ?? error;
 }
 
 /**
@@ -89,12 +136,14 @@ export function whyNoRequest(host: ArgumentsHost): string {
  */
 export function openIn(
   host: ArgumentsHost,
-  { request, response, operation, isField }: RequestInContext,
+  found: RequestInContext | MessageInContext,
   exchanges: Exchanges,
   asked: Ask = NONE,
-): Awaitable<Exchange> {
+): Awaitable<OpenExchange> {
   const route = askOf(host);
-  const touch = asked.touch ?? route.touch ?? (isField || route === NONE ? undefined : true);
+  const touch = asked.touch ?? route.touch ?? (found.isField || route === NONE ? undefined : true);
+  if (found.message) return found.message.open(exchanges, { touch });
+  const { request, response, operation } = found;
   const ask = { touch, crossOrigin: asked.crossOrigin ?? route.crossOrigin };
   if (!operation) return exchanges.open(request, response, ask);
   return refusing(operation, () => exchanges.open(request, response, ask, operation));

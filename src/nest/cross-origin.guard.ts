@@ -21,7 +21,8 @@ export class CrossOriginGuard implements CanActivate {
 
   canActivate(context: ExecutionContext): boolean {
     const found = requestIn(context);
-    if (!found || askOf(context).crossOrigin === 'allow') return true;
+    // What a socket's handshake was checked for, its messages need not be.
+    if (!found || found.message || askOf(context).crossOrigin === 'allow') return true;
     // A foreign page cannot send a bearer's header unasked.
     if (this.exchanges.transport.receive(found.request).via === 'cookie') {
       refusing(found.operation, () => this.exchanges.refuseCrossOrigin(found.request));

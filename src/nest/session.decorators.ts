@@ -35,7 +35,7 @@ function sessionIn(context: ExecutionContext): Awaitable<SessionObject<any>> {
         "of the GraphQL context is not the platform's request. Put @UseSession() on the query that leads to this field.",
     );
   }
-  const session = exchangeOfRequest(found.request)?.session;
+  const session = found.message ? found.message.session : exchangeOfRequest(found.request)?.session;
   if (session) return session;
   throw new SessionError(
     `${nameOf(context)}: a decorator has replaced this method, so that @Session() could not load the session. ` +

@@ -6,10 +6,11 @@ import {
   Optional,
   UnauthorizedException,
 } from '@nestjs/common';
+import { errorIn } from './contexts.js';
 import { demandModule } from './session.loader.js';
 import { SessionStore } from './session.store.js';
 
-/** Lets a request through if somebody is logged in; else 401. */
+/** Lets a request through if somebody is logged in; else 401. For a message of a socket that is a `WsException`. */
 @Injectable()
 export class SessionGuard implements CanActivate {
   private readonly store: SessionStore<any>;
@@ -20,7 +21,7 @@ export class SessionGuard implements CanActivate {
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const session = await this.store.of(context);
-    if (session.userId === undefined) throw new UnauthorizedException();
+    if (session.userId === undefined) throw errorIn(context, new UnauthorizedException());
     return true;
   }
 }

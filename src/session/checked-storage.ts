@@ -177,7 +177,7 @@ export class CheckedStorage {
   }
 
   /** The encoded values of a record that was read. */
-  dataOf(record: SessionRecord): Encoded {
+  dataOf(record: Pick<SessionRecord, 'handle' | 'data'>): Encoded {
     return this.settings.encryption?.openData(record) ?? record.data;
   }
 

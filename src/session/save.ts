@@ -32,6 +32,7 @@ export function commit(state: SessionState, touches: boolean): Awaitable<Written
   const change = newChange(state);
   if (!state.record) {
     if (!change || !state.exchange?.headersSent) return change && during(state, insert(state, change));
+    if (state.exchange.isMessage) refuseSent(state, 'A new session must be stored');
     state.storage.events.warnOnce(
       'A session was written to for the first time after the headers had gone out: nothing was stored',
     );

@@ -39,10 +39,19 @@ export class Session<T extends object = DefaultSessionData> {
     this.#sessions = sessions;
   }
 
-  /** The secret that the client holds. Whoever has it is the client: never log it. */
+  /**
+   * The secret that the client holds. Whoever has it is the client: never log it.
+   *
+   * @throws {SessionError} on a socket, where it is not known
+   */
   get id(): string {
-    this.#state.name();
-    return this.#state.id!;
+    const state = this.#state;
+    if (state.isHeldByHandle || state.exchange?.isMessage)
+      throw new SessionError(
+        'session.id is not known on a socket: use session.handle, which names the session.',
+      );
+    state.name();
+    return state.id!;
   }
 
   /** The public name of the session, stable for its life and safe to log. */

@@ -110,6 +110,11 @@ export class Sessions {
     });
   }
 
+  /** The session of a handle, for whoever was let in by other means than its id; undefined if it has ended. */
+  findByHandle(handle: string): Awaitable<SessionState | undefined> {
+    return after(this.storage.read(handle), (record) => record && this.stateOf(record));
+  }
+
   /**
    * Stores a new session at once.
    *
@@ -253,7 +258,7 @@ export class Sessions {
     }
   }
 
-  valuesOf(record: SessionRecord): SessionValues {
+  valuesOf(record: Pick<SessionRecord, 'handle' | 'userId' | 'data'>): SessionValues {
     const { handle, userId } = record;
     const codec = new ValueCodec(this.settings, (key, issues) =>
       this.events.emit('corrupt', handle, userId, { key, issues }),
@@ -266,10 +271,6 @@ export class Sessions {
     const { handle, userId } = record;
     const onCorrupt = () => this.events.emit('corrupt', handle, userId);
     return clientIn(this.storage.clientOf(record), this.settings, onCorrupt);
-  }
-
-  private findByHandle(handle: string): Awaitable<SessionState | undefined> {
-    return after(this.storage.read(handle), (record) => record && this.stateOf(record));
   }
 
   private stateOf(record: SessionRecord): SessionState {

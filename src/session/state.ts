@@ -14,6 +14,8 @@ export interface StateExchange {
   ending?(): Promise<void>;
   /** What the application says of the client; whatever it gave, or threw. */
   describeClient?(): unknown;
+  /** It is a message of a socket: no session can start in it, and no id is known. */
+  readonly isMessage?: boolean;
 }
 
 /** Data that a caller was told could not be saved. */
@@ -29,7 +31,10 @@ export class SessionState {
   record: SessionRecord | undefined;
   /** The session ended elsewhere, or went to another user: this holder is outside (S27, S56). */
   outside = false;
-  /** This holder's own id. A new visitor gets one when it is first asked for. What a storage says never changes it. */
+  /**
+   * This holder's own id. A new visitor gets one when it is first asked for; who came by the handle knows none. What a
+   * storage says never changes it.
+   */
   id: string | undefined;
   handle: string | undefined;
   proof = '';
@@ -69,7 +74,7 @@ export class SessionState {
 
   /** Gives a new session its id, once; a handle that it has stays. */
   name(): void {
-    if (this.id !== undefined) return;
+    if (this.id !== undefined || this.isHeldByHandle) return;
     this.identify(this.handle ?? newHandle(), newSecret(this.storage.settings.generateId));
   }
 
@@ -88,9 +93,15 @@ export class SessionState {
     this.outside = this.hasMoved = false;
   }
 
-  /** Whether this holder's id opens the stored session, as far as it knows. */
+  /** Whether this holder's id opens the stored session, as far as it knows. One that came by the handle needs none. */
   get isOwner(): boolean {
-    return this.record !== undefined && !this.outside && this.record.proof === this.proof;
+    if (this.record === undefined || this.outside) return false;
+    return this.isHeldByHandle || this.record.proof === this.proof;
+  }
+
+  /** Whether this holder was let in by other means than the id, which it does not know. */
+  get isHeldByHandle(): boolean {
+    return this.record !== undefined && this.id === undefined;
   }
 }
 

@@ -96,7 +96,7 @@ export class ValueCipher {
   }
 
   /** What is stored under the keys of the data, to be opened when it is needed. */
-  openData({ handle, data }: SessionRecord): Encoded {
+  openData({ handle, data }: Pick<SessionRecord, 'handle' | 'data'>): Encoded {
     const texts = new RecordData<SealedText>();
     for (const key of Object.keys(data)) {
       texts[key] = new SealedText(data[key]!, (text) => this.open(text, handle, `data:${key}`));

@@ -42,7 +42,8 @@ export type UpdateResult = 'ok' | 'gone' | 'conflict' | 'lost';
 
 /** Something that happened to a record without this process having asked for it. */
 export interface StorageEvent {
-  readonly type: 'expired' | 'evicted' | 'corrupt' | 'destroyed';
+  /** `'rotated'`: another process logged a user in. */
+  readonly type: 'expired' | 'evicted' | 'corrupt' | 'destroyed' | 'rotated';
   readonly handle?: string | undefined;
   readonly userId?: string | undefined;
 }

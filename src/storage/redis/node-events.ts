@@ -6,10 +6,10 @@ import type { RedisPort } from './port.js';
 import { userText } from './session-hash.js';
 
 /** `node type handle =user`, or `-` for no user; the user is last because it may be any text. */
-const MESSAGE = /^(\S+) (destroyed|expired) (\S+) (?:-|=([^]*))$/;
+const MESSAGE = /^(\S+) (destroyed|expired|rotated) (\S+) (?:-|=([^]*))$/;
 
 /**
- * Tells the other nodes of sessions that ended, and this one of theirs. A node that is not connected at that moment
+ * Tells the other nodes of sessions that ended, and of logins on them, and this one of theirs. A node that is not connected at that moment
  * does not hear of it: an event is word of an end, and no record of it.
  */
 export class NodeEvents {
@@ -44,10 +44,17 @@ export class NodeEvents {
     await this.port.send(eventChannel, 'publish', [eventChannel, message]);
   }
 
+  /** A login that nobody hears of is a login all the same. */
+  tellLogin(handle: string, userId: string | null): void {
+    const { eventChannel } = this.keys;
+    const message = `${this.node} rotated ${handle} ${userText(userId ?? undefined)}`;
+    this.port.send(eventChannel, 'publish', [eventChannel, message]).catch(() => undefined);
+  }
+
   private hear(message: string): void {
     const [, node, type, handle, userId] = MESSAGE.exec(message) ?? [];
     // What this node did itself, its own store has told already.
     if (node === undefined || node === this.node) return;
-    this.notify({ type: type as 'destroyed' | 'expired', handle, userId });
+    this.notify({ type: type as 'destroyed' | 'expired' | 'rotated', handle, userId });
   }
 }

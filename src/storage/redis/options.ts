@@ -12,10 +12,10 @@ export interface RedisStorageOptions {
    */
   readonly commandTimeout?: number | undefined;
   /**
-   * Whether this node tells the others of sessions that ended, and hears of theirs: the events `destroyed` and
-   * `expired` of {@link SessionStorage.subscribe}, each with the user. `expired` comes with the purge that finds it;
-   * for it, Redis keeps expired sessions for five minutes. Costs one more command for a new session, and one for a
-   * destroyed one. To be set alike on all nodes. Default false.
+   * Whether this node tells the others of sessions that ended and of logins, and hears of theirs: the events
+   * `destroyed`, `expired` and `rotated` of {@link SessionStorage.subscribe}, each with the user. `expired` comes with
+   * the purge that finds it; for it, Redis keeps expired sessions for five minutes. Costs one more command for a new
+   * session, one for a login, and one for a destroyed session. To be set alike on all nodes. Default false.
    */
   readonly events?: boolean | undefined;
 }

@@ -138,7 +138,10 @@ export class RedisStorage extends SessionStorage {
     }
     if (answer === scripts.DAMAGED) this.notify({ type: 'corrupt', handle });
     if (answer === scripts.OK_EARLIER) await this.deadlines?.add(handle, expiresAt!);
-    return scripts.RESULTS[answer];
+    const result = scripts.RESULTS[answer];
+    if (result === 'ok' && userId !== undefined && change.proof !== undefined)
+      this.nodeEvents?.tellLogin(handle, userId);
+    return result;
   }
 
   async destroy(handle: string, expected?: Expectation): Promise<boolean> {

@@ -48,6 +48,27 @@ describeWithServer('two storages that are to hear of each other', () => {
     }
   });
 
+  it('are told at once of a login, and who it is now (S56)', async () => {
+    const { handle } = newRecord();
+    await storages[0].create(newRecord({ handle }));
+    const { proof } = newRecord();
+    expect(await storages[0].update(handle, { proof })).toBe('ok');
+    expect(await storages[0].update(handle, { proof, userId: 'a b\n=c -' })).toBe('ok');
+    expect(await storages[0].update(handle, { proof, userId: 'bob', expected: { userId: null } })).toBe(
+      'conflict',
+    );
+    expect(await storages[0].update(handle, { proof, userId: null })).toBe('ok');
+    await until(() => told(handle)[1].length > 1, 'the other one hears of it', 1_000);
+    const rotated = { type: 'rotated', handle };
+    expect(told(handle)).toEqual([
+      [],
+      [
+        { ...rotated, userId: 'a b\n=c -' },
+        { ...rotated, userId: undefined },
+      ],
+    ]);
+  });
+
   it('are not told of a session that was not the expected one, or not there, or had expired', async () => {
     const { handle } = newRecord();
     const expiresAt = Date.now() + SHORT;

@@ -1,0 +1,71 @@
+import type { INestApplication, WebSocketAdapter } from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
+import { SessionOptionsError } from '../errors.js';
+import { Exchanges } from '../http/exchanges.js';
+import { demandModule } from '../nest/session.loader.js';
+import { Handshakes } from './handshake.js';
+import { Message } from './messages.js';
+import { type SessionSocketsOptions, socketSettings } from './options.js';
+import { SocketRegistry } from './registry.js';
+import { guardServer } from './servers.js';
+import type { AnySocket } from './sockets.js';
+
+const wrapped = new WeakSet<object>();
+
+/**
+ * Gives the gateways of an application its sessions: handshakes are checked before they become sockets, handlers of
+ * messages have `@Session()`, and sockets are closed when their session ends.
+ *
+ * @param adapter an `IoAdapter`, a `WsAdapter`, or one that extends either; it is the one that is returned
+ * @param app with `SessionModule` among its imports
+ * @throws {SessionOptionsError} if an option is wrong, or the adapter has sessions already
+ *
+ * @example
+ * app.useWebSocketAdapter(withSessions(new IoAdapter(app), app, { require: 'user' }));
+ */
+export function withSessions<Adapter extends WebSocketAdapter>(
+  adapter: Adapter,
+  app: INestApplication,
+  options: SessionSocketsOptions = {},
+): Adapter {
+  const settings = socketSettings(options);
+  if (typeof adapter?.create !== 'function' || typeof adapter.bindMessageHandlers !== 'function') {
+    throw new SessionOptionsError(
+      'withSessions: the first argument must be an adapter of WebSockets, such as new IoAdapter(app)',
+    );
+  }
+  if (wrapped.has(adapter)) {
+    throw new SessionOptionsError('withSessions: this adapter has sessions already; go around it once');
+  }
+  const exchanges = demandModule(exchangesOf(app));
+  const registry = SocketRegistry.of(exchanges.sessions);
+  registry.checkEvery = settings.checkEvery;
+  const handshakes = new Handshakes(exchanges, registry, settings, app.getHttpAdapter());
+  const parts = { exchanges, registry };
+  const { create, bindMessageHandlers } = adapter;
+  wrapped.add(adapter);
+
+  adapter.create = (...args) => {
+    const server: object = create.apply(adapter, args);
+    guardServer(server, handshakes, registry);
+    return server;
+  };
+  adapter.bindMessageHandlers = (socket: AnySocket, handlers, transform) => {
+    const bound = registry.boundOf(socket);
+    const answering = handlers.map((handler) => ({
+      ...handler,
+      callback: (...args: unknown[]) => new Message(parts, socket, bound, handler, args).answer(),
+    }));
+    return bindMessageHandlers.call(adapter, socket, answering, transform);
+  };
+  return adapter;
+}
+
+/** Not by `app.get()`: what that does not find ends the process, with an error that names nothing an application knows. */
+function exchangesOf(app: INestApplication): Exchanges | undefined {
+  for (const { providers } of app.get(ModulesContainer).values()) {
+    const found = providers.get(Exchanges)?.instance as Exchanges | undefined;
+    if (found) return found;
+  }
+  return undefined;
+}
