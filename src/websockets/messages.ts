@@ -84,7 +84,7 @@ export class Message extends SocketMessage implements StateExchange, OpenExchang
         'This socket has the sessions of another SessionModule: one adapter, one module.',
       );
     }
-    this.count(touch);
+    if (touch !== 'later') this.count(touch);
     if (this.session) return this;
     if (this.loading) return this.loading;
     const loaded = this.load(this.bound);
@@ -178,7 +178,7 @@ export class Message extends SocketMessage implements StateExchange, OpenExchang
     const { state } = this;
     if (!state) return undefined;
     if (this.settling) return this.settling.then(() => this.settle());
-    const touches = this.used === true && !this.touched && touchIsDue(state);
+    const touches = (this.used ?? this.bound!.counts) && !this.touched && touchIsDue(state);
     if (touches) this.touched = true;
     const settled = this.commit(state, touches);
     if (!isThenable(settled)) return undefined;

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Awaitable } from '../awaitable.js';
-import type { Encoded } from '../session/encoded.js';
+import type { SessionRecord } from '../storage/record.js';
 
 /*
  * The sockets of socket.io and ws, as far as they are used here. Neither package is imported, not even its types: who
@@ -32,7 +32,7 @@ export interface Bound {
   /** Undefined: it was opened without a session. */
   readonly handle: string | undefined;
   readonly userId: string | undefined;
-  readonly data: Encoded;
+  readonly data: SessionRecord['data'];
   readonly expiresAt: number;
   /** Whether its messages count as use. */
   readonly counts: boolean;

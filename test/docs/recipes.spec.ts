@@ -1,7 +1,3 @@
-import { once } from 'node:events';
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import http from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { CacheInterceptor, CacheModule } from '@nestjs/cache-manager';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { Controller, Get, Module } from '@nestjs/common';
@@ -20,7 +16,6 @@ import { onExpress, onFastify } from './recipes/platforms.js';
 import { PollController } from './recipes/poll.controller.js';
 import { AppModule as PollModule } from './recipes/poll.module.js';
 import { AppModule as ScheduledModule } from './recipes/schedule.module.js';
-import { Sockets } from './recipes/sockets.js';
 import { ExportWorker } from './recipes/worker.js';
 import { run, sessions, start, stop, urlOf, visit } from './support.js';
 
@@ -120,32 +115,6 @@ it.each([
   const proxied = await agent.post('/orders').set('X-Forwarded-Proto', 'https');
   expect(String(plain.headers['set-cookie'])).not.toContain('Secure');
   expect(String(proxied.headers['set-cookie'])).toContain('Secure');
-});
-
-it('sockets', async () => {
-  const app = await start([], [Sockets]);
-  await app.listen(0, '127.0.0.1');
-  const sockets = app.get(Sockets);
-  const server: http.Server = app.getHttpServer();
-  const { port } = server.address() as AddressInfo;
-  const connect = async (cookie: string) => {
-    const upgraded = once(server, 'upgrade');
-    const headers = { Connection: 'Upgrade', Upgrade: 'websocket', cookie };
-    const client = http.get({ port, host: '127.0.0.1', headers }).on('error', () => undefined);
-    const [handshake, socket] = await upgraded;
-    const who = await sockets.connected(handshake as IncomingMessage);
-    (socket as ServerResponse).destroy();
-    client.destroy();
-    return who;
-  };
-  const cookie = await sessionCookie(app, { userId: 'ada' });
-  const who = await connect(cookie);
-  expect(who?.userId).toBe('ada');
-  expect(await connect(await sessionCookie(app, {}))).toBeUndefined();
-  expect(await connect('sid=nonsense')).toBeUndefined();
-  expect(await Promise.all([sockets.message(who!.id), sockets.message(who!.id)])).toEqual([1, 2]);
-  await app.get(SessionStore).destroy(who!.id);
-  await expect(sockets.message(who!.id)).rejects.toMatchObject({ code: 'ERR_SESSION_GONE' });
 });
 
 it('a worker without HTTP', async () => {

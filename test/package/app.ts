@@ -8,6 +8,10 @@ import { ConnectStorage, connectShim, useReqSession } from 'nest-sessions/expres
 import { RedisStorage } from 'nest-sessions/redis';
 import { SqlStorage } from 'nest-sessions/sql';
 import { SessionHealthIndicator } from 'nest-sessions/terminus';
+import { SessionSockets, SessionSocketsModule, withSessions } from 'nest-sessions/websockets';
+import { WsAdapter } from '@nestjs/platform-ws';
+import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
+import { WebSocket } from 'ws';
 import { describeSessionStorage, sessionCookie, testSession } from 'nest-sessions/testing';
 
 declare module 'nest-sessions' {
@@ -47,10 +51,22 @@ class VisitsController {
   }
 }
 
+@WebSocketGateway()
+class VisitsGateway {
+  @SubscribeMessage('me')
+  me(@Session() session: Session) {
+    return { event: 'you', data: session.userId };
+  }
+}
+
 @Module({
-  imports: [TerminusModule, SessionModule.forRoot({ ttl: '1h', cookieName: 'sid', secret: 'packed' })],
+  imports: [
+    TerminusModule,
+    SessionModule.forRoot({ ttl: '1h', cookieName: 'sid', secret: 'packed' }),
+    SessionSocketsModule,
+  ],
   controllers: [VisitsController],
-  providers: [Visits, SessionHealthIndicator],
+  providers: [Visits, VisitsGateway, SessionHealthIndicator],
 })
 class AppModule {}
 
@@ -89,12 +105,28 @@ const refusal = (work: () => Promise<unknown>): Promise<unknown> =>
     (error: { code?: string }) => error.code,
   );
 
+/** What a gateway answers, and the code that the socket is closed with once the session has ended. */
+function overSocket(url: string, cookie: string, end: () => unknown): Promise<string> {
+  const socket = new WebSocket(url.replace('http', 'ws'), { headers: { cookie } });
+  return new Promise((resolve, reject) => {
+    let text = '';
+    socket.on('error', reject);
+    socket.on('open', () => socket.send('{"event":"me"}'));
+    socket.on('message', (message) => {
+      text = String(message);
+      end();
+    });
+    socket.on('close', (code) => resolve(`${text} ${code}`));
+  });
+}
+
 async function main(): Promise<void> {
   const app = await NestFactory.create(AppModule, { logger: ['warn', 'error'] });
   useReqSession(app, { only: (request) => request.url === '/req-session' });
   app.use('/req-session', (request: { session: object }, response: { end(text: string): void }) => {
     response.end(JSON.stringify(request.session));
   });
+  app.useWebSocketAdapter(withSessions(new WsAdapter(app), app, { require: 'user' }));
   await app.listen(0, '127.0.0.1');
   const url = (await app.getUrl()).replace('localhost', '127.0.0.1');
   const get = async (path: string, cookie: string, method = 'GET') =>
@@ -112,6 +144,13 @@ async function main(): Promise<void> {
     await get('/me', await sessionCookie(app, { userId: 'ada' })),
     'ada',
   );
+  const end = () => app.get(SessionStore).destroyByUser('grace');
+  expect(
+    'a socket',
+    await overSocket(url, await sessionCookie(app, { userId: 'grace' }), end),
+    '{"event":"you","data":"grace"} 4401',
+  );
+  expect('the sockets of a user', app.get(SessionSockets).ofUser('grace').length, 0);
   expect('contract suite', typeof describeSessionStorage, 'function');
   expect('a session for a unit test', (await testSession({ userId: 'ada' })).userId, 'ada');
   expect('a page of another origin', await foreign(url, cookie), '403');
