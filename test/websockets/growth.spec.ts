@@ -43,7 +43,7 @@ it.each(stackPerLibrary)(
       collect();
       return process.memoryUsage().heapUsed;
     };
-    const before = await round(1_000);
+    const before = await round(2_000);
     const after = await round(many);
     expect([registry.held.size, registry.users.size, registry.leaving.size, registry.round]).toEqual([
       0,
@@ -51,8 +51,8 @@ it.each(stackPerLibrary)(
       0,
       undefined,
     ]);
-    // An open socket takes many times that.
-    expect(after - before).toBeLessThan(many * 250);
+    // What V8 learns meanwhile, and for each a small part of what an open one takes.
+    expect(after - before).toBeLessThan(1_500_000 + many * 100);
     await app.stop();
   },
   120_000,
