@@ -12,6 +12,7 @@ export default {
   moduleNameMapper: {
     '^nest-sessions$': '<rootDir>/src/index.ts',
     '^nest-sessions/express$': '<rootDir>/src/express/index.ts',
+    '^nest-sessions/opentelemetry$': '<rootDir>/src/opentelemetry/index.ts',
     '^nest-sessions/redis$': '<rootDir>/src/storage/redis/index.ts',
     '^nest-sessions/sql$': '<rootDir>/src/storage/sql/index.ts',
     '^nest-sessions/terminus$': '<rootDir>/src/terminus/index.ts',

@@ -211,7 +211,8 @@ export class CheckedStorage {
     return alive;
   }
 
-  private need(method: 'count' | 'byUser' | 'list'): void {
+  /** @throws {SessionError} unless the storage has what it may lack */
+  need(method: 'count' | 'byUser' | 'list'): void {
     if (this.storage[method]) return;
     throw new SessionError(
       `${this.storage.constructor.name} has no ${method}(), which this call needs; use a storage that has it.`,

@@ -5,6 +5,7 @@ import { NestFactory } from '@nestjs/core';
 import { TerminusModule } from '@nestjs/terminus';
 import { Session, SessionModule, SessionStore } from 'nest-sessions';
 import { ConnectStorage, connectShim, useReqSession } from 'nest-sessions/express';
+import { SessionMetricsModule } from 'nest-sessions/opentelemetry';
 import { RedisStorage } from 'nest-sessions/redis';
 import { SqlStorage } from 'nest-sessions/sql';
 import { SessionHealthIndicator } from 'nest-sessions/terminus';
@@ -62,6 +63,7 @@ class VisitsGateway {
 @Module({
   imports: [
     TerminusModule,
+    SessionMetricsModule,
     SessionModule.forRoot({ ttl: '1h', cookieName: 'sid', secret: 'packed' }),
     SessionSocketsModule,
   ],

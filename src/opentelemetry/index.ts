@@ -1,0 +1,2 @@
+export { SessionMetricsModule } from './session-metrics.module.js';
+export type { SessionMetricsOptions } from './session-metrics.js';
