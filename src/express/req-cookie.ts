@@ -3,6 +3,9 @@ import type { OwnAttributes } from '../http/cookie.js';
 import { checkCookie, type ResolvedCookie } from '../http/cookie-options.js';
 import type { Exchange } from '../http/exchange.js';
 import { isSecure } from '../http/request.js';
+import { show } from '../rules.js';
+import { deadline } from '../session/deadlines.js';
+import { touchIsDue } from '../session/save.js';
 import { stateOf } from '../session/session.js';
 import type { SessionValues } from '../session/values.js';
 
@@ -27,18 +30,23 @@ export class ReqCookie {
   }
 
   /** Gives the session an idle timeout of its own, as `session.expireIn()` does; null: the cookie ends with the browser. */
-  set maxAge(maxAge: number | null | undefined | false) {
+  set maxAge(maxAge: number | Date | null | undefined | false) {
     if (maxAge === null || maxAge === undefined || maxAge === false) {
       this.#set({ persistent: false });
       return;
     }
-    if (typeof maxAge !== 'number' || Number.isNaN(maxAge)) {
+    const given = maxAge instanceof Date ? maxAge.getTime() - Date.now() : maxAge;
+    if (typeof given !== 'number' || Number.isNaN(given)) {
       throw new TypeError(
-        `req.session.cookie.maxAge must be a number of milliseconds, or null; got a ${typeof maxAge}.`,
+        `req.session.cookie.maxAge must be a number or Date: milliseconds, or null for a cookie that ends with the browser; got ${show(maxAge)}.`,
       );
     }
+    const session = this.#exchange.session!;
     // What is over already ends at once.
-    this.#exchange.session!.expireIn(Math.max(maxAge, 1) / 1_000);
+    const timeout = Math.max(given, 1);
+    // Some set it with each request: a timeout that is in force already is used, and not written anew.
+    if (timeout === session.ttl * 1_000) this.#exchange.count(true);
+    else session.expireIn(timeout / 1_000);
     this.#set({ persistent: true });
   }
 
@@ -47,17 +55,22 @@ export class ReqCookie {
     return this.#all.persistent ? this.#exchange.session!.ttl * 1_000 : null;
   }
 
-  set originalMaxAge(maxAge: number | null | undefined | false) {
+  set originalMaxAge(maxAge: number | Date | null | undefined | false) {
     this.maxAge = maxAge;
   }
 
   /** When the session ends unless it is used before; null where the cookie ends with the browser. */
   get expires(): Date | null {
-    return this.#all.persistent ? this.#exchange.session!.expiresAt : null;
+    if (!this.#all.persistent) return null;
+    const { session, counts, module } = this.#exchange;
+    const state = stateOf(session!);
+    // The use that is written when the answer goes out.
+    if (!counts || !touchIsDue(state)) return session!.expiresAt;
+    return new Date(deadline(Date.now(), state.record!, module.sessions.settings));
   }
 
   set expires(at: Date | null | false | undefined) {
-    this.maxAge = at ? new Date(at).getTime() - Date.now() : null;
+    this.maxAge = at ? new Date(at) : null;
   }
 
   get path(): string {
@@ -148,6 +161,13 @@ export class ReqCookie {
     const exchange = this.#exchange;
     const common = this.#common;
     const own = { ...this.#own, ...attribute };
+    const before = this.#all;
+    if (
+      Object.entries({ ...common, ...own }).every(
+        ([name, value]) => before[name as keyof OwnAttributes] === value,
+      )
+    )
+      return;
     checkCookie({ ...common, ...own }, exchange.module.settings.cookieName, 'req.session.cookie');
     for (const name of Object.keys(own) as (keyof OwnAttributes)[]) {
       if (own[name] === common[name]) delete own[name];

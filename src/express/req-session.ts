@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import { SessionError } from '../errors.js';
 import type { Exchange } from '../http/exchange.js';
 import { renew } from '../session/rotate.js';
-import { save } from '../session/save.js';
+import { refuseSent, save } from '../session/save.js';
 import { stateOf } from '../session/session.js';
 import type { SessionValues } from '../session/values.js';
 import { answer, type Callback } from './callback.js';
@@ -152,6 +152,7 @@ async function renewed(owner: Owner): Promise<void> {
   const { sessions } = owner.exchange.module;
   const state = stateOf(owner.exchange.session!);
   const { values } = state;
+  refuseSent(state, 'regenerate() must be called');
   // An absolute timeout counts from the start, so that what follows needs a start of its own.
   await (sessions.settings.absoluteTtl === Infinity ? renew(state) : sessions.end(state));
   replace(owner, values);
@@ -227,9 +228,9 @@ const traps: ProxyHandler<ReqSession> = {
   },
 };
 
-/** What a library puts in the place of a method is used on this object, and stored nowhere. */
+/** What a library puts in the place of a method, or under a symbol, is used on this object, and stored nowhere. */
 function put(target: ReqSession, key: string | symbol, value: unknown): void {
   if (!isMember(target, key)) return valuesOf(target).setKey(key as string, value);
-  const isMethod = typeof Reflect.get(target, key) === 'function';
+  const isMethod = typeof key === 'symbol' || typeof Reflect.get(target, key) === 'function';
   if (isMethod) Object.defineProperty(target, key, { value, writable: true, configurable: true });
 }

@@ -62,7 +62,7 @@ type Request = IncomingMessage & { session?: ReqSession };
 export function useReqSession(app: INestApplication, options: ReqSessionOptions = {}): void {
   const given = checkedOptions('useReqSession', options, RULES);
   const exchanges = exchangesIn(app);
-  const store = new ReqSessionStore(exchanges.sessions);
+  const members = membersOf(new ReqSessionStore(exchanges.sessions));
   const adapter = app.getHttpAdapter();
   const platform = adapter.getInstance() as object;
   if (prepared.has(platform)) {
@@ -73,14 +73,15 @@ export function useReqSession(app: INestApplication, options: ReqSessionOptions 
   prepared.add(platform);
   const isFastify = adapter.getType() === 'fastify';
   if (isFastify) prepareFastify(platform as FastifyApplication);
-  else prepareRequests((platform as ExpressApplication).request, store);
+  // All at once: on Express each property of a request is dear.
+  else Object.defineProperties((platform as ExpressApplication).request, members);
   const Class = isFastify ? FastifyReqSession : ReqSession;
   const make = (owner: Owner): ReqSession => new Class(owner);
 
   const put = (request: Request, exchange: Exchange): void => {
     const user = given.userId && new UserOfData(exchange, given.userId);
     if (user) exchange.beforeSave = () => user.settle();
-    if (isFastify) prepareRequests(request, store);
+    if (isFastify) Object.defineProperties(request, members);
     const owner: Owner = { exchange, user, request, make };
     request.session = make(owner);
   };
@@ -119,9 +120,9 @@ interface FastifyApplication {
   decorateRequest(name: string, accessors: object): void;
 }
 
-/** What requests have besides: of an application of Express all at once, as each property of a request is dear there. */
-function prepareRequests(target: object, store: ReqSessionStore): void {
-  Object.defineProperties(target, {
+/** What requests have besides `session`. */
+function membersOf(store: ReqSessionStore): PropertyDescriptorMap {
+  return {
     sessionID: {
       configurable: true,
       enumerable: true,
@@ -138,7 +139,7 @@ function prepareRequests(target: object, store: ReqSessionStore): void {
       },
     },
     sessionStore: { value: store, writable: true, configurable: true, enumerable: false },
-  });
+  };
 }
 
 /** The platform's request shows what Node's own has, which middleware gets. */

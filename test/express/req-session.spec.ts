@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import { Controller, Get, type INestApplication, Post, Req, Session as NestSession } from '@nestjs/common';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { type ReqSession, useReqSession } from 'nest-sessions/express';
+import { Gate } from '../support/gate.js';
 import { freezeTime, passTime, unfreezeTime } from '../support/clock.js';
 import { AllowCrossOrigin, Session, UseSession } from '../../src/index.js';
 import { type AnySession, logs, type RunningApp, stackPerPlatform, stacks, start } from '../support/app.js';
@@ -239,6 +240,26 @@ describe.each(stacks)('req.session on %s', (_, stack) => {
       }
     });
 
+    it('touch moves the deadline that the cookie tells, and so does a maxAge that is in force already', async () => {
+      freezeTime();
+      const client = running.client();
+      await ask(client, '/bare', ({ session }) => void (session.a = 1));
+      for (const use of [
+        (session: any) => session.touch(),
+        (session: any) => (session.cookie.maxAge = 3_600_000),
+      ]) {
+        passTime(60_000);
+        const reply = await ask(client, '/poll', ({ session }) => {
+          const before = session.cookie.maxAge;
+          use(session);
+          return [before, session.cookie.maxAge];
+        });
+        expect(reply.json()).toEqual([3_540_000, 3_600_000]);
+        expect(running.probe.of('update').at(-1)!.args[1].ttl).toBeUndefined();
+      }
+      unfreezeTime();
+    });
+
     it('save saves now, and says so if the session is gone', async () => {
       const client = running.client();
       const reply = await ask(client, '/bare', async (request) => {
@@ -297,6 +318,38 @@ describe.each(stacks)('req.session on %s', (_, stack) => {
       expect(reply.json()).toEqual({ before, after: {}, isNew: true, id: true });
       expect([await running.store.load(sid), client.handle]).toEqual([undefined, handle]);
       expect((await client.get('/nest')).json()).toEqual({});
+    });
+
+    it('regenerate drops what other requests wrote meanwhile, too', async () => {
+      const client = running.client();
+      await ask(client, '/bare', ({ session }) => void (session.a = 1));
+      await ask(client, '/bare', async (request) => {
+        await running.store.tap(client.sid, (data) => void (data['planted'] = true));
+        await request.session.regenerate();
+        request.session.b = 2;
+      });
+      expect((await client.get('/nest')).json()).toEqual({ b: 2 });
+    });
+
+    it('two requests that regenerate at once go on in sessions of their own', async () => {
+      const client = running.client();
+      await ask(client, '/bare', ({ session }) => void (session.a = 1));
+      const cookie = `sid=${client.sid}`;
+      const both = new Gate();
+      handler = async (request) => {
+        await both.pass();
+        await request.session.regenerate();
+        request.session.mine = request.headers['x-who'];
+      };
+      const asked = ['one', 'two'].map((who) =>
+        running.client().open('/bare', { cookie, headers: { 'x-who': who } }),
+      );
+      await both.reached(2);
+      both.open();
+      const replies = await Promise.all(asked.map(({ done }) => done));
+      const ids = replies.map(({ setCookies }) => setCookies[0]!.value);
+      const found = await Promise.all(ids.map((id) => running.store.load(id)));
+      expect(found.map((session) => session!.get('mine'))).toEqual(['one', 'two']);
     });
 
     it('reload puts an object with what is stored on the request', async () => {
@@ -433,7 +486,7 @@ describe.each(stacks)('req.session on %s', (_, stack) => {
       expect(reply.json()).toEqual([
         expect.stringContaining('req.session.cookie.path must be'),
         expect.stringContaining('req.session.cookie.secure must not be false'),
-        expect.stringContaining('must be a number of milliseconds'),
+        expect.stringContaining('maxAge must be a number or Date'),
       ]);
       expect([reply.setCookies, running.probe.of('create')]).toEqual([[], []]);
     });
@@ -484,6 +537,18 @@ describe.each(stacks)('req.session on %s', (_, stack) => {
       expect(running.eventTypes().filter((type) => type === 'created' || type === 'rotated')).toEqual([
         'created',
       ]);
+    });
+
+    it('unbinds though another request has rotated the session: nobody stays logged in (S12)', async () => {
+      const client = running.client();
+      await ask(client, '/bare', ({ session }) => void (session.user = 'ann'));
+      const other = await running.store.load(client.sid);
+      await ask(client, '/bare', async ({ session }) => {
+        await other!.regenerate();
+        delete session.user;
+      });
+      expect(await running.store.listByUser('ann')).toEqual([]);
+      expect(await running.store.load(other!.id)).toBeUndefined();
     });
 
     it('logs nobody in on a session that ended meanwhile', async () => {
