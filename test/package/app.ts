@@ -4,8 +4,8 @@ import { Controller, Get, Injectable, Module, Post } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { TerminusModule } from '@nestjs/terminus';
 import { Session, SessionModule, SessionStore } from 'nest-sessions';
-import { ConnectStorage, connectShim, useReqSession } from 'nest-sessions/express';
 import { SessionMetricsModule } from 'nest-sessions/opentelemetry';
+import { ConnectStorage, connectShim, expressSessions, useReqSession } from 'nest-sessions/express';
 import { RedisStorage } from 'nest-sessions/redis';
 import { SqlStorage } from 'nest-sessions/sql';
 import { SessionHealthIndicator } from 'nest-sessions/terminus';
@@ -157,6 +157,7 @@ async function main(): Promise<void> {
   expect('a session for a unit test', (await testSession({ userId: 'ada' })).userId, 'ada');
   expect('a page of another origin', await foreign(url, cookie), '403');
   expect('tables', SqlStorage.ddl('sqlite').includes('sessions_leases'), true);
+  expect('an importer', expressSessions({ secret: 'old', store: new NothingStore() }).keep, false);
   expect('a store of others', await new ConnectStorage(new NothingStore()).destroy('handle'), false);
   for (const storage of [RedisStorage, SqlStorage])
     expect('a URL of no database', await refusal(() => storage.connect(WRONG)), 'ERR_SESSION_OPTIONS');

@@ -28,14 +28,15 @@ export interface ImportOptions {
    * Default false: each is removed when it has been imported.
    */
   readonly keep?: boolean | undefined;
-  /** Nothing is imported from then on: a `Date`, or a text that is one. Default no end. */
-  readonly until?: Date | string | undefined;
+  /** Nothing is imported from then on: a `Date`, a text that is one, or milliseconds since 1970. Default no end. */
+  readonly until?: Date | string | number | undefined;
   /** Longest time of one call of the store in milliseconds; then the request gets its 503. Default 1,000. */
   readonly timeout?: number | undefined;
 }
 
 const isTime = (value: unknown): boolean =>
-  (value instanceof Date || typeof value === 'string') && !Number.isNaN(new Date(value).getTime());
+  (value instanceof Date || typeof value === 'string' || typeof value === 'number') &&
+  !Number.isNaN(new Date(value).getTime());
 
 /** The rules of the options that both importers have, the secret left out. */
 export const IMPORT_OPTIONS: OptionRules<Omit<ImportOptions, 'secret'>> = {

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { logs, stacks, stackPerPlatform } from '../../support/app.js';
 import { freezeTime, passTime, unfreezeTime } from '../../support/clock.js';
+import { Gate } from '../../support/gate.js';
 import { clears, HOUR, Move, sets, signed } from './support.js';
 
 let move: Move;
@@ -54,6 +55,20 @@ describe.each(stacks)('a session of express-session (%s)', (_title, stack) => {
       expect(app.eventTypes()).toEqual(['imported']);
       if (place !== 'read') await app.stop();
     }
+  });
+
+  it('is the same one for a request whose look at the other store came after the import', async () => {
+    move = await Move.start(stack);
+    const { old } = move;
+    old.put('sid-1', ADA);
+    const gate = (old.gates.get = new Gate());
+    const late = move.browser('sid-1').get('/all');
+    await gate.reached();
+    delete old.gates.get;
+    const { handle } = (await move.browser('sid-1').get('/all')).json();
+    gate.open();
+    expect((await late).json()).toMatchObject({ handle, userId: 'ada' });
+    expect(move.app.eventTypes()).toEqual(['imported']);
   });
 
   it('is found again by who did not get the first answer, and is told to it then', async () => {
@@ -276,7 +291,9 @@ describe.each(stackPerPlatform)('the life that was left (%s)', (_title, stack) =
     const { browser } = await imported(cookie, { absoluteTtl: '2h' }, { keep: true });
     await move.app.store.revoke(browser.handle);
     passTime(3 * HOUR);
+    move.app.reset();
     expect((await move.browser('sid-1').get('/all')).json()).toMatchObject({ userId: null });
+    expect([move.app.eventTypes(), move.app.probe.of('create')]).toEqual([[], []]);
   });
 });
 
