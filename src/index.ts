@@ -22,6 +22,7 @@ export { CrossOriginGuard } from './nest/cross-origin.guard.js';
 export { SessionGuard } from './nest/session.guard.js';
 export { SessionInterceptor } from './nest/session.loader.js';
 export type {
+  ClientInfo,
   DefaultSessionData,
   InitialSessionData,
   SessionData,

@@ -4,7 +4,7 @@ import { SessionError } from '../errors.js';
 import type { Exchanges } from '../http/exchanges.js';
 import type { AnyResponse, CookieRequest } from '../http/request.js';
 import type { SessionEvent } from '../session/events.js';
-import type { DefaultSessionData, StoredData } from '../session/session-data.js';
+import type { ClientInfo, DefaultSessionData, StoredData } from '../session/session-data.js';
 import { save } from '../session/save.js';
 import { Session, stateOf } from '../session/session.js';
 import type { CreateSession, ListPage, Sessions } from '../session/sessions.js';
@@ -33,7 +33,7 @@ export interface SessionInfo<T = DefaultSessionData> {
   readonly touchedAt: Date;
   readonly expiresAt: Date;
   /** What `describeClient` said of the client when the session was created, or at the last login. */
-  readonly client: Record<string, any> | undefined;
+  readonly client: ClientInfo | undefined;
   readonly data: StoredData<T>;
 }
 
@@ -238,7 +238,7 @@ export class SessionStore<T extends object = DefaultSessionData>
       authenticatedAt: authenticatedAt === undefined ? undefined : new Date(authenticatedAt),
       touchedAt: new Date(touchedAt),
       expiresAt: new Date(expiresAt),
-      client: this.#sessions.clientOf(record),
+      client: this.#sessions.clientOf(record) as ClientInfo | undefined,
       data: this.#sessions.valuesOf(record).toJSON() as StoredData<T>,
     };
   }

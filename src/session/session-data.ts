@@ -18,13 +18,15 @@ export interface SessionData {}
 /**
  * What types have to know of the module's options, declared beside {@link SessionData} where it is needed:
  * `initial` is what the option of that name returns, so that its keys are always there; `codec: 'exact'` says that
- * the codec gives values back as they were, which JSON does not with a `Date`, a `Map` or a `Set`.
+ * the codec gives values back as they were, which JSON does not with a `Date`, a `Map` or a `Set`; `client` is what the
+ * option `describeClient` returns.
  *
  * @example
  * declare module 'nest-sessions' {
  *   interface SessionTypes {
  *     initial: ReturnType<typeof initialData>;
  *     codec: 'exact';
+ *     client: ReturnType<typeof describeClient>;
  *   }
  * }
  */
@@ -67,6 +69,11 @@ export type StoredData<T> =
       : { [K in keyof T as K extends keyof Promised ? never : K]?: StoredValue<T[K]> } & {
           [K in keyof T as K extends keyof Promised ? K : never]-?: StoredValue<T[K]>;
         };
+
+/** What `describeClient` said, as a list shows it. */
+export type ClientInfo = SessionTypes extends { client: infer C }
+  ? Jsonified<NonNullable<C>>
+  : Record<string, any>;
 
 /** What `initial` always gives. */
 type Promised = SessionTypes extends { initial: infer I } ? I : {};

@@ -59,15 +59,17 @@ describe('the code in the documents', () => {
   it('declares the data of a session', () => {
     expect(augmentations.length).toBe(2);
     const use = `
-      import { Session } from 'nest-sessions';
+      import { Session, SessionInfo } from 'nest-sessions';
       ${augmentations[0]!.code}
       const initialData = () => ({ visits: 0 });
+      const describeClient = ({ ip }: { ip: string }) => ({ ip, since: new Date() });
       ${augmentations[1]!.code}
       export const visits = (session: Session): number | undefined => session.get('visits');
       export const always = (session: Session): number => session.data.visits;
       export const qty = (session: Session): number | undefined => session.get('cart.items[0].qty');
       export const cart = (session: Session): number | undefined => session.data.cart?.items[0]?.qty;
       export const at = (session: Session<{ at: Date }>): Date | undefined => session.data.at;
+      export const ip = ({ client }: SessionInfo): string | undefined => client?.ip;
       // @ts-expect-error -- no such key
       export const nothing = (session: Session): unknown => session.get('nothing');`;
     const file = resolve('test/docs/virtual.ts');

@@ -1,5 +1,5 @@
 // An application declares SessionData once, by module augmentation; Session and SessionStore know it from then on.
-import type { InitialSessionData, Session, SessionStore } from 'nest-sessions';
+import { type InitialSessionData, type Session, SessionModule, type SessionStore } from 'nest-sessions';
 
 interface Cart {
   items: { sku: string; qty: number }[];
@@ -7,6 +7,9 @@ interface Cart {
 
 /** What the application gives the option of that name. */
 const initial = () => ({ theme: 'light', cart: { items: [] } as Cart });
+
+const describeClient = (request: { ip?: string }) =>
+  request.ip ? { ip: request.ip, at: new Date() } : undefined;
 
 declare module 'nest-sessions' {
   interface SessionData {
@@ -17,11 +20,18 @@ declare module 'nest-sessions' {
 
   interface SessionTypes {
     initial: ReturnType<typeof initial>;
+    client: ReturnType<typeof describeClient>;
   }
 }
 
 declare const session: Session;
 declare const store: SessionStore;
+
+SessionModule.forRoot({ describeClient });
+// What is known of a client came as JSON.
+const clients = async (): Promise<({ ip: string; at: string } | undefined)[]> =>
+  (await store.listByUser('ada')).map(({ client }) => client);
+void clients;
 
 const visits: number | undefined = session.get('visits');
 const qty: number | undefined = session.get('cart.items[0].qty');
