@@ -11,6 +11,7 @@ import {
 } from '@nestjs/common';
 import { SessionNotRecentError } from '../errors.http.js';
 import { type Duration, parseDuration } from '../rules.js';
+import { errorIn } from './contexts.js';
 import { demandModule } from './session.loader.js';
 import { SessionStore } from './session.store.js';
 
@@ -35,9 +36,9 @@ export class RecentLoginGuard implements CanActivate {
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const { milliseconds, text } = recentIn(context);
     const { userId, authenticatedAt } = await this.store.of(context);
-    if (userId === undefined) throw new UnauthorizedException();
+    if (userId === undefined) throw errorIn(context, new UnauthorizedException());
     if (authenticatedAt && Date.now() - authenticatedAt.getTime() < milliseconds) return true;
-    throw new SessionNotRecentError(text);
+    throw errorIn(context, new SessionNotRecentError(text));
   }
 }
 
@@ -52,7 +53,8 @@ function recentIn(context: ExecutionContext): Recent {
  * password is asked for again, and `session.login()` of the same user then makes the login recent. Nothing else does: no
  * use of the session and no `regenerate()` (S67).
  *
- * 401 if nobody is logged in; else `SessionNotRecentError`, a 403 with the code `ERR_SESSION_NOT_RECENT`.
+ * 401 if nobody is logged in; else `SessionNotRecentError`, a 403 with the code `ERR_SESSION_NOT_RECENT`. For a message of a
+ * socket a `WsException` with that code.
  *
  * @param within how long ago the login may be, in seconds or as `'10m'`; at this very time it is too long ago
  * @throws {SessionOptionsError} if it is no duration, or 0: when the class is defined

@@ -116,9 +116,11 @@ export class Message extends SocketMessage implements StateExchange, OpenExchang
 
   exceptionOf(error: HttpException): WsException {
     const { code, name } = error as { code?: string; name: string };
-    const { message } = Object(error.getResponse()) as { message?: unknown };
+    // A code in the answer to a request is for clients.
+    const { message, code: told } = Object(error.getResponse()) as { message?: unknown; code?: unknown };
     const text = typeof message === 'string' ? message : 'Internal server error';
-    return Object.assign(new WsException(text), { cause: error, ...(code && { code, name }) });
+    const said = told === undefined ? text : { status: 'error', message: text, code: told };
+    return Object.assign(new WsException(said), { cause: error, ...(code && { code, name }) });
   }
 
   get isLeaving(): boolean {
