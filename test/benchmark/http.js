@@ -55,7 +55,7 @@ class Lane {
  * where it is not the sessions that one visit makes, `sessions`: a name with
  * - `path`: what to start them with, or
  * - `live` and `sample`: how many are made in the server, and how many of them are used, or
- * - `cookies`: gives those of sessions that are there already, which have counted to 1.
+ * - `cookies(generation)`: those of sessions that are there already, which have counted to 1.
  *
  * Every generation has processes of its own, so that no figure hangs on the luck of one process.
  *
@@ -78,7 +78,7 @@ export async function measureCells(cells, { generations, rounds, requests, warmU
         const { name, path, live, sample } = sessions;
         const adopt = (cookies) => client.ask('adopt', { name: `${lane.variant} ${name}`, cookies });
         if (sessions.cookies) {
-          await adopt(sessions.cookies());
+          await adopt(sessions.cookies(generation));
         } else if (live !== undefined) {
           const ids = await lane.server.ask('create', { count: live, sample });
           await adopt(ids.map((id) => `sid=${id}`));

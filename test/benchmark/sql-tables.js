@@ -132,12 +132,14 @@ async function filled(pool, table, count) {
 const MANY = { quick: 200_000, full: 1_000_000 };
 const manyOf = (quick) => (quick && !process.env.BENCH_KEEP ? MANY.quick : MANY.full);
 
-/** Cookies of sessions that lie spread among so many; for each of the routes others. */
-const cookiesAmong = (count, sample, route) =>
-  Array.from({ length: sample }, (_, at) => {
-    const i = 1 + Math.floor(((at + (route === 'read' ? 0.5 : 0)) * count) / sample);
+/** Cookies of sessions that lie spread among so many; others for each route, and for each of two generations. */
+function cookiesAmong(count, sample, route, generation) {
+  const offset = (route === 'read' ? 0.25 : 0) + generation / 2;
+  return Array.from({ length: sample }, (_, at) => {
+    const i = 1 + Math.floor(((at + offset) * count) / sample);
     return `sid=${handleOf(i, LIVE)}.${secretOf(i)}`;
   });
+}
 
 export const million = (quick, report) =>
   withSchema('PostgreSQL, many rows', (pool) => compareSizes(quick, pool, report));
@@ -151,14 +153,14 @@ async function compareSizes(quick, pool, { quotient }) {
     : { generations: 2, rounds: 10, requests: 2500, warmUp: 6000 };
   const { observe, perRequest } = watchDatabase(pool, settings.requests);
   const cells = [
-    ['fastify+ours-pg-few', 1000, 500],
+    ['fastify+ours-pg-few', 1000, 250],
     ['fastify+ours-pg-many', count, 20_000],
   ].flatMap(([variant, rows, sample]) =>
     ROUTES.map(([route]) => ({
       name: `${variant} ${route}`,
       variant,
       route,
-      sessions: { name: route, cookies: () => cookiesAmong(rows, sample, route) },
+      sessions: { name: route, cookies: (generation) => cookiesAmong(rows, sample, route, generation) },
     })),
   );
   const results = await measureCells(cells, { ...settings, observe });
