@@ -77,7 +77,7 @@ export class Session<T extends object = DefaultSessionData> {
     return new Date(this.#createdAt);
   }
 
-  /** When the user logged in; undefined if nobody did. */
+  /** When the user logged in; undefined if nobody did, or if a session that was imported does not say. */
   get authenticatedAt(): Date | undefined {
     const at = this.#state.record?.authenticatedAt;
     return at === undefined ? undefined : new Date(at);
