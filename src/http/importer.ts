@@ -1,5 +1,5 @@
 import type { ForeignContent } from '../session/adopt.js';
-import { kindOf, type OptionCheck, type OptionRule } from '../rules.js';
+import { kindOf, type OptionCheck, type OptionRule, show } from '../rules.js';
 import type { CookieRequest } from './request.js';
 
 /** What is derived from the id of a session of another library, always the same. */
@@ -26,6 +26,7 @@ export interface ForeignSession {
 
 /** Where sessions of another library are imported from: its cookie and its store. */
 export interface SessionImporter {
+  readonly cookieName: string;
   /** The sessions of the other library stay, as servers that use it still run. */
   readonly keep: boolean;
   /** Nothing is imported from then on: milliseconds since the Unix epoch, or `Infinity`. */
@@ -50,9 +51,21 @@ export const importFromRule: OptionRule = {
   shows: kindOf,
 };
 
-export function checkImport(check: OptionCheck, importer: unknown, transports: readonly string[]): void {
-  if (!importer || transports.includes('cookie')) return;
-  check.fail('importFrom', 'needs the transport "cookie": the other library has nothing else', 'none');
+/** Notes what does not go together. */
+export function checkImport(
+  check: OptionCheck,
+  importer: SessionImporter | undefined,
+  { cookieName, transports }: { readonly cookieName: string; readonly transports: readonly string[] },
+): void {
+  if (!importFromRule.accepts(importer)) return;
+  if (!transports.includes('cookie'))
+    check.fail('importFrom', 'needs the transport "cookie": the other library has nothing else', 'none');
+  if (importer!.cookieName === cookieName)
+    check.fail(
+      'cookieName',
+      'must not be the name of the cookie that importFrom reads: ours would be cleared',
+      show(cookieName),
+    );
 }
 
 /** What is sound but hardly meant, for the log. */

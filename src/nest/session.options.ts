@@ -220,7 +220,7 @@ export function resolveOptions(options: SessionModuleOptions = {}): ModuleSettin
     check.fail('encryption.keys', `must be ${keysRule.takes}`, 'none');
   if (schemaRule.accepts(given.schema) && OPTIONS.codec.accepts(codec))
     checkSchemas(check, given.schema!, codec);
-  checkImport(check, given.importFrom, listOf(given.transport ?? 'cookie'));
+  checkImport(check, given.importFrom, { cookieName, transports: listOf(given.transport ?? 'cookie') });
   check.finish();
 
   const { wait = '10s', hold = '30s' } = given.lock ?? {};

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { SessionExistsError } from '../errors.js';
 import { SessionLimitError } from '../errors.http.js';
+import { isOptions } from '../rules.js';
 import type { SessionRecord } from '../storage/record.js';
 import type { CheckedStorage } from './checked-storage.js';
 import { describedClient } from './client.js';
@@ -40,7 +41,7 @@ export async function adopt(state: SessionState, id: string, content: ForeignCon
   const { data, userId, authenticatedAt, cookie } = content;
   if (userId !== undefined) checkUser(userId, 'importFrom');
   state.identify(handle, secret, id);
-  values.assign(data, 'importFrom: the data');
+  values.assign(fitting(state, data, userId), 'importFrom: the data');
   if (cookie !== undefined) values.foreignCookie = cookie;
   const change = values.collect(false);
   checkSize(state, change);
@@ -65,6 +66,19 @@ export async function adopt(state: SessionState, id: string, content: ForeignCon
   state.record = record;
   state.startedAt = undefined;
   return true;
+}
+
+/** What fits the application's schema: what does not is absent, as in whatever else lies in a storage (S69). */
+function fitting({ storage, handle }: SessionState, data: object, userId: string | undefined): object {
+  const { schema } = storage.settings;
+  if (!schema || !isOptions(data)) return data;
+  const fits = ([key, value]: [string, unknown]): boolean => {
+    const checked = schema.has(key) && value !== undefined ? schema.check(key, value) : undefined;
+    if (!checked || 'value' in checked) return true;
+    storage.events.emit('corrupt', handle, userId, { key, issues: checked.issues });
+    return false;
+  };
+  return Object.fromEntries(Object.entries(data).filter(fits));
 }
 
 async function create(state: SessionState, record: SessionRecord): Promise<boolean> {

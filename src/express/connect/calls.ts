@@ -7,7 +7,7 @@ import type { ConnectStore } from './store.js';
  * so nothing is taken for granted: a store may answer at once, later, twice, by a promise or never, throw, or say that
  * what is not there is an error. The first answer counts, and none is waited for longer than its time.
  *
- * Its events are not listened to: stores say `disconnect` and forget to say `connect`.
+ * Its events mean nothing here: stores say `disconnect` and forget to say `connect`.
  */
 export class StoreCalls {
   readonly name: string;
@@ -18,6 +18,8 @@ export class StoreCalls {
     readonly timeout: number,
   ) {
     this.name = store.constructor?.name || 'the store';
+    // An error that a store emits would end the process if nobody listened. What it is about, a call that fails says.
+    (store as { on?: (event: string, listener: () => void) => unknown }).on?.('error', () => undefined);
   }
 
   /** Until when a call that comes now must be answered, by {@link performance.now}. */

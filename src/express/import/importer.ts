@@ -96,6 +96,10 @@ export class StoreImporter implements SessionImporter {
     });
   }
 
+  get cookieName(): string {
+    return this.#format.cookieName;
+  }
+
   clear(cookie: object | undefined): string {
     return clearing(this.#format.cookieName, cookie);
   }

@@ -122,6 +122,14 @@ describe('a store', () => {
         };
       },
     ],
+    [
+      'emits errors that nobody listens to',
+      (s) =>
+        (s.answer = (callback, ...args) => {
+          s.emit('error', new Error('the connection was lost'));
+          callback(...args);
+        }),
+    ],
   ])('that %s is one to rely on', async (_, misbehave) => {
     const store = new PlainStore();
     misbehave(store);

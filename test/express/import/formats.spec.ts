@@ -242,6 +242,9 @@ describe('expressSessions and fastifySessions', () => {
     await expect(module({ importFrom, transport: 'bearer' })).rejects.toThrow(
       /importFrom needs the transport "cookie"/,
     );
+    await expect(module({ importFrom, cookieName: 'connect.sid' })).rejects.toThrow(
+      /cookieName must not be the name of the cookie that importFrom reads: .*; got "connect\.sid"/,
+    );
     await module({ importFrom: expressSessions({ secret: 'x', store, until: '2020-01-01' }) });
     await module({ importFrom: expressSessions({ secret: 'x', store, keep: true }) });
     await module({ importFrom });

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { z } from 'zod';
 import { logs, stacks, stackPerPlatform } from '../../support/app.js';
 import { freezeTime, passTime, unfreezeTime } from '../../support/clock.js';
 import { Gate } from '../../support/gate.js';
@@ -309,6 +310,19 @@ describe.each(stackPerPlatform)('encryption (%s)', (_title, stack) => {
     expect(second.json()).toMatchObject({ userId: 'ada', data: ADA });
     const { attributes } = second.setCookies.find(({ name }) => name === 'connect.sid')!;
     expect([attributes.get('path'), attributes.get('samesite')]).toEqual(['/shop', 'Strict']);
+  });
+});
+
+describe.each(stackPerPlatform)('a schema (%s)', (_title, stack) => {
+  it('leaves out of what is imported what does not fit (S69)', async () => {
+    const schema = { theme: z.enum(['light', 'dark']), cart: z.object({ items: z.array(z.string()) }) };
+    move = await Move.start(stack, {}, { schema });
+    move.old.put('sid-1', ADA);
+    const reply = await move.browser('sid-1').get('/all');
+    expect(reply.json()).toMatchObject({ userId: 'ada', data: { user: 'ada', theme: 'dark' } });
+    expect(Object.keys(reply.json().data)).not.toContain('cart');
+    expect(move.app.eventTypes()).toEqual(['corrupt', 'imported']);
+    expect(move.app.events[0]).toMatchObject({ key: 'cart' });
   });
 });
 
