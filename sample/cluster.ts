@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
 import { ProxyServer } from 'httpxy';
@@ -74,6 +75,13 @@ server.on('error', (error: NodeJS.ErrnoException) => {
     error.code === 'EADDRINUSE' ? `Port ${port} is taken; choose another: PORT=${port + 1}` : error,
   );
   stop(1);
+});
+// A socket belongs to the process that took it; the sessions of both are the same.
+server.on('upgrade', (request, socket: Socket, head) => {
+  const node = [...nodes][turn++ % nodes.size];
+  socket.on('error', () => socket.destroy());
+  if (!node?.url) return void socket.destroy();
+  proxy.ws(request, socket, { target: node.url }, head).catch(() => socket.destroy());
 });
 server.listen(port, () => {
   const address = server.address();

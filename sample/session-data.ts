@@ -7,6 +7,8 @@ declare module 'nest-sessions' {
     visits?: number;
     notes?: string[];
     basket?: Basket;
+    /** What the windows of one browser write together. */
+    pad?: string;
     /** The user's name, noted at login. */
     name?: string;
     /** The page that asked for a login. */

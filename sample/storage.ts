@@ -5,7 +5,7 @@ import type { SessionStorage } from 'nest-sessions';
  * address holds a password, give it as REDIS_URL or SQL_URL instead: command lines are for everybody on the machine to read.
  */
 const STORAGES: Record<string, (url: string) => Promise<SessionStorage>> = {
-  redis: async (url) => (await import('nest-sessions/redis')).RedisStorage.connect(url),
+  redis: async (url) => (await import('nest-sessions/redis')).RedisStorage.connect(url, { events: true }),
   sql: async (url) => (await import('nest-sessions/sql')).SqlStorage.connect(url),
 };
 

@@ -12,6 +12,7 @@ const read = (name: string) => readFileSync(join(VIEWS, name), 'utf8');
 export class AssetsController {
   private readonly css = read('style.css');
   private readonly times = read('times.js');
+  private readonly pad = read('pad.js');
 
   @Get('style.css')
   @Header('content-type', 'text/css; charset=utf-8')
@@ -25,5 +26,12 @@ export class AssetsController {
   @Header('cache-control', 'max-age=60')
   script(): string {
     return this.times;
+  }
+
+  @Get('pad.js')
+  @Header('content-type', 'text/javascript; charset=utf-8')
+  @Header('cache-control', 'max-age=60')
+  padScript(): string {
+    return this.pad;
   }
 }
