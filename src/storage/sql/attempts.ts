@@ -45,6 +45,8 @@ export class Attempts {
         this.again(error, (left) => this.port.run(statement, list, left), started, timeout),
       );
     } catch (error) {
+      // Who waits for a promise is not met by a throw: it would end the process.
+      if (!this.port.synchronous) return Promise.reject(error as Error);
       if (!this.dialect.isTransient(error as SqlError)) throw error;
       return this.again(error as SqlError, (left) => this.port.run(statement, list, left), started, timeout);
     }

@@ -238,6 +238,24 @@ describeWithDatabase('PostgreSQL', 'Kysely', (place) => {
   });
 });
 
+describeWithDatabase('PostgreSQL', 'a DataSource', (place) => {
+  it('that was destroyed is used again once it is initialized again', async () => {
+    const table = newTable();
+    const dataSource = new DataSource({ type: 'postgres', url: place().url });
+    const storage = new SqlStorage(dataSource, { table });
+    const record = newRecord();
+    await dataSource.initialize();
+    await storage.open();
+    await storage.create(record);
+    await dataSource.destroy();
+    await expect((async () => storage.read(record.handle))()).rejects.toThrow('not initialized');
+    await dataSource.initialize();
+    expect(await storage.read(record.handle)).toEqual(record);
+    await dataSource.query(`DROP TABLE ${table}, ${table}_leases`);
+    await dataSource.destroy();
+  });
+});
+
 describe('mysql2', () => {
   it('is recognised in both flavours, and what is inside the one with promises too', () => {
     const pool = mysql.createPool({ host: '127.0.0.1', port: 1 });

@@ -246,7 +246,7 @@ for (const product of products) {
         (await product.connection(pool.database)).release();
       });
 
-      it('gives up in time what waits for a lock, and the database does not carry it out later', async () => {
+      it('gives up in time what waits for a lock, and the database does not carry it out later (S71)', async () => {
         const { storage, record } = await open({ size: 2 });
         const { handle } = record;
         await other.query(product.begin);

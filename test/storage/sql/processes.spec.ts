@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process';
+import { pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
 import { SqlStorage } from '../../../src/storage/sql/index.js';
 import { buildSources } from '../../support/build.js';
@@ -11,6 +13,17 @@ beforeAll(() => {
   built = buildSources();
 });
 afterAll(() => built.remove());
+
+it('loads no driver that nobody uses', () => {
+  const main = `
+    import { createRequire } from 'node:module';
+    await import(${JSON.stringify(pathToFileURL(`${built.directory}/storage/sql/index.js`).href)});
+    console.log(Object.keys(createRequire('/').cache).join());`;
+  const args = ['--input-type=module', '-e', main];
+  const loaded = String(execFileSync(process.execPath, args));
+  expect(loaded).toContain('node_modules/ms/');
+  expect(loaded).not.toMatch(/node_modules\/(?:pg|mysql2|better-sqlite3|libsql|kysely|typeorm)\//);
+});
 
 /** Guarantees between processes, with the plain driver of each database. */
 describeEachDriver((kind, place) => {

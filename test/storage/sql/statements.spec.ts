@@ -94,7 +94,7 @@ for (const product of ['PostgreSQL', 'MariaDB', 'SQLite'] as const) {
           expect((await database.prepared()) - before).toBe(3);
         });
 
-        it('have no text of anybody’s in them', async () => {
+        it('have no text of anybody’s in them (S71)', async () => {
           const text = `x'"\\\`; DROP TABLE ${table}; --`;
           const record = newRecord({ userId: text, client: text, data: { [text]: text } });
           const work = async () => {

@@ -159,9 +159,9 @@ function sqliteKind(name: string): DriverKind {
 }
 
 /** A database of one of the three drivers. */
-export function openSqlite(name: string, file: string): any {
+export function openSqlite(name: string, file: string, readOnly = false): any {
   const Database = name === 'node:sqlite' ? require('node:sqlite').DatabaseSync : require(name);
-  return new Database(file);
+  return new Database(file, { [name === 'node:sqlite' ? 'readOnly' : 'readonly']: readOnly });
 }
 
 /** A native add-on is made for one version of Node, and Node's own is not in every version. */
