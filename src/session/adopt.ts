@@ -103,10 +103,14 @@ async function create(state: SessionState, record: SessionRecord): Promise<boole
  */
 export async function mark(storage: CheckedStorage, handle: string, expiresAt: number): Promise<boolean> {
   const now = Date.now();
-  // The proof is of no secret that anybody has, and no absolute timeout ends what begins only then.
+  // What begins when it ends is no session, and no absolute timeout ends it before. The proof is of no secret that anybody
+  // has.
   const proof = proofOf(randomBytes(32).toString('base64url'));
   return storage.create(
     { handle, proof, createdAt: expiresAt, touchedAt: now, expiresAt, data: {} },
     'quietly',
   );
 }
+
+/** Whether a record is what {@link mark} stored, and no session. */
+export const isMark = ({ createdAt, expiresAt }: SessionRecord): boolean => createdAt >= expiresAt;

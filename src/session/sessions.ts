@@ -12,6 +12,7 @@ import {
 } from '../rules.js';
 import type { SessionRecord } from '../storage/record.js';
 import type { RecordPage, SessionStorage } from '../storage/session-storage.js';
+import { isMark } from './adopt.js';
 import { CheckedStorage } from './checked-storage.js';
 import { clientIn } from './client.js';
 import type { SessionEvents } from './events.js';
@@ -228,7 +229,8 @@ export class Sessions {
    */
   async list(page: ListPage): Promise<RecordPage> {
     const { limit = 100, cursor } = checkedOptions('list', page, LIST);
-    return this.storage.list({ limit, cursor });
+    const found = await this.storage.list({ limit, cursor });
+    return { records: found.records.filter((record) => !isMark(record)), cursor: found.cursor };
   }
 
   /** What `show` makes of each of many records, with turns of the event loop in between. */

@@ -7,6 +7,8 @@ import {
   SessionStorageError,
   type SessionInfo,
 } from '../../src/index.js';
+import { Exchanges } from '../../src/http/exchanges.js';
+import { mark } from '../../src/session/adopt.js';
 import { freezeTime, passTime, unfreezeTime } from '../support/clock.js';
 import { type Bag, type Bench, failureOf, kinds, open, storageOf } from '../support/session-bench.js';
 
@@ -61,6 +63,13 @@ describe.each(kinds)('all sessions, a page at a time: %s', (kind) => {
     await bench.store.create();
     passTime(60_000);
     expect(await all()).toHaveLength(1);
+  });
+
+  it('what an importer remembers of a session is none, and on no page (S70)', async () => {
+    const { storage } = bench.module.get(Exchanges).sessions;
+    expect(await mark(storage, 'M'.repeat(21) + 'A', Date.now() + 60_000)).toBe(true);
+    const { handle } = await bench.store.create();
+    expect((await all()).map((info) => info.handle)).toEqual([handle]);
   });
 
   it.each([
