@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { serialize } from 'cookie';
 import type { OwnAttributes } from '../http/cookie.js';
 import { checkCookie, type ResolvedCookie } from '../http/cookie-options.js';
@@ -62,10 +63,11 @@ export class ReqCookie {
   /** When the session ends unless it is used before; null where the cookie ends with the browser. */
   get expires(): Date | null {
     if (!this.#all.persistent) return null;
-    const { session, counts, module } = this.#exchange;
+    const { session, counts, touchesNow, module } = this.#exchange;
     const state = stateOf(session!);
     // The use that is written when the answer goes out.
-    if (!counts || !touchIsDue(state)) return session!.expiresAt;
+    if (!state.isOwner || !counts || (!touchesNow && !touchIsDue(state)) || state.ttl !== undefined)
+      return session!.expiresAt;
     return new Date(deadline(Date.now(), state.record!, module.sessions.settings));
   }
 
@@ -138,6 +140,10 @@ export class ReqCookie {
   }
 
   toJSON(): Record<string, unknown> {
+    return this.data;
+  }
+
+  [inspect.custom](): Record<string, unknown> {
     return this.data;
   }
 

@@ -89,9 +89,11 @@ export class ReqSession {
     return answer(this, callback, reloaded(this[BEHIND].owner)) as this | Promise<void>;
   }
 
-  /** This request counts as use of the session, whatever its route says. */
+  /** This request is a use of the session, whatever its route says, and moves the deadline also before `touchAfter`. */
   touch(): this {
-    this[BEHIND].owner.exchange.count(true);
+    const { exchange } = this[BEHIND].owner;
+    exchange.count(true);
+    exchange.touchesNow = true;
     return this;
   }
 

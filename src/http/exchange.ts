@@ -33,6 +33,8 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
   out: SaveBeforeSend | undefined;
   /** The request may open a session, wherever it comes from. */
   originPassed = false;
+  /** The use is written, however short a time ago the last one was. */
+  touchesNow = false;
   /** The client is told its id again, as something else of its cookie changed. */
   retells = false;
   /** What is done before each save at the response, which fails with it. */
@@ -269,7 +271,10 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
   private mustTouch(state: SessionState): boolean {
     if (!state.isOwner || this.isToldItsId() || state.refused?.error instanceof SessionStorageError)
       return false;
-    return (state.hasMoved && !this.headersSent) || (this.counts && !this.touch && touchIsDue(state));
+    return (
+      (state.hasMoved && !this.headersSent) ||
+      (this.counts && !this.touch && (this.touchesNow || touchIsDue(state)))
+    );
   }
 
   private isToldItsId(): boolean {

@@ -397,6 +397,7 @@ describe.each(stacks)('req.session on %s', (_, stack) => {
         left: session.cookie.maxAge > 3_599_000 && session.cookie.maxAge <= 3_600_000,
         expires: session.cookie.expires instanceof Date,
         text: session.cookie.serialize('name', 'value'),
+        log: inspect(session.cookie).includes("path: '/'"),
       }));
       expect(reply.json()).toEqual({
         json: {
@@ -411,6 +412,7 @@ describe.each(stacks)('req.session on %s', (_, stack) => {
         },
         left: true,
         expires: true,
+        log: true,
         text: expect.stringMatching(
           /^name=value; Path=\/; Expires=.+; HttpOnly; Priority=High; SameSite=Lax$/,
         ),
@@ -615,6 +617,27 @@ describe.each(stacks)('req.session on %s', (_, stack) => {
       expect((await client.get('/nest')).json()).toEqual({ a: 1 });
     });
   });
+});
+
+it('touch moves the deadline also before touchAfter', async () => {
+  freezeTime();
+  const running = await start(stacks[0]![1], {
+    controllers: [AnyController],
+    configure: (app: INestApplication) => useReqSession(app),
+  });
+  const client = running.client();
+  handler = ({ session }) => void (session.a = 1);
+  await client.get('/bare');
+  passTime(1_000);
+  handler = ({ session }) => session.cookie.maxAge;
+  expect((await client.get('/with')).text).toBe('3599000');
+  expect(running.probe.of('update')).toEqual([]);
+  handler = ({ session }) => session.touch().cookie.maxAge;
+  const reply = await client.get('/with');
+  expect([reply.text, reply.setCookies[0]!.attributes.get('max-age')]).toEqual(['3600000', '3600']);
+  expect((await running.store.load(client.sid))!.expiresAt.getTime()).toBe(Date.now() + 3_600_000);
+  await running.stop();
+  unfreezeTime();
 });
 
 it('after regenerate, the absolute timeout counts anew', async () => {
