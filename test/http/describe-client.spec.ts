@@ -141,3 +141,15 @@ describe.each(stackPerPlatform)('describeClient: %s', (_title, stack) => {
     expect(await clients()).toEqual([{ agent: expect.stringMatching(/^x{1012}$/) }]);
   });
 });
+
+it('with encryption it does not rest in plain, and lists show it', async () => {
+  const [, stack] = stackPerPlatform[0]!;
+  const session = { describeClient: byAgent, encryption: { keys: ['a key for the tests of clients'] } };
+  const app = await start(stack, { session, controllers: [BasicController] });
+  await app.client().get('/login/ada', { headers: { 'user-agent': 'Firefox' } });
+  const [info] = await app.store.listByUser('ada');
+  expect(info!.client).toEqual({ agent: 'Firefox', ip: '127.0.0.1' });
+  const { client } = app.probe.peek(info!.handle)!;
+  expect([typeof client, client]).toEqual(['string', expect.not.stringContaining('Firefox')]);
+  await app.stop();
+});
