@@ -130,3 +130,25 @@ describeWithDatabase('PostgreSQL', 'statements that are not prepared', (place) =
     await database.close();
   });
 });
+
+describeWithDatabase(
+  'PostgreSQL',
+  'statements that somebody has thrown away on their connection',
+  (place) => {
+    it('are prepared on the next one', async () => {
+      const database = await counted.PostgreSQL(place().url);
+      const table = newTable();
+      const storage = new SqlStorage(database.database, { table });
+      await storage.open();
+      const record = newRecord();
+      await storage.create(record);
+      expect(await storage.read(record.handle)).toEqual(record);
+      await database.query('DISCARD ALL');
+      await expect(Promise.resolve(storage.read(record.handle))).rejects.toThrow('does not exist');
+      expect(await storage.read(record.handle)).toEqual(record);
+      expect(await storage.update(record.handle, { set: { a: '1' } })).toBe('ok');
+      await database.query(`DROP TABLE ${table}, ${table}_leases`);
+      await database.close();
+    });
+  },
+);

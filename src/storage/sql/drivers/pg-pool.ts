@@ -171,9 +171,10 @@ function once(work: () => void): () => void {
 
 /**
  * Whether the connection is of no more use: anything but an error that the server answered a statement with, and of
- * those the ones that say that the server or the connection ends.
+ * those the ones that say that the server or the connection ends, or that what was prepared on it was thrown away
+ * (`DISCARD ALL`): the driver would go on to believe that it is there.
  */
-const isFatal = ({ code }: SqlError): boolean => !/^(?!57P|08)[0-9A-Z]{5}$/.test(String(code));
+const isFatal = ({ code }: SqlError): boolean => !/^(?!57P|08|26000)[0-9A-Z]{5}$/.test(String(code));
 
 /**
  * PostgreSQL's CancelRequest. Without it, a statement that waits for a lock would wait there for as long as the
