@@ -135,8 +135,10 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
         this.touch = 'written';
         state.hasMoved = false;
       }
-      // An id that is handed out must open a session: one that was made before may have been ended since.
-      if (this.endsSeen !== storage.ends && !this.headersSent && this.isToldItsId()) return this.lookAgain();
+      // An id that is handed out must open a session: one that was made before may have been ended since, and one that
+      // was derived is other requests' too, which may have rotated it.
+      const mayBeDead = this.endsSeen !== storage.ends || this.brought !== undefined;
+      if (mayBeDead && !this.headersSent && this.isToldItsId()) return this.lookAgain();
     });
   }
 

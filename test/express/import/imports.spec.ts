@@ -1,8 +1,11 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { Controller, Get } from '@nestjs/common';
 import { z } from 'zod';
-import { logs, stacks, stackPerPlatform } from '../../support/app.js';
+import { Session } from '../../../src/index.js';
+import { BasicController } from '../../support/basic.js';
+import { type AnySession, logs, stacks, stackPerPlatform } from '../../support/app.js';
 import { freezeTime, passTime, unfreezeTime } from '../../support/clock.js';
-import { Gate } from '../../support/gate.js';
+import { forgetGates, Gate, gate } from '../../support/gate.js';
 import { clears, HOUR, Move, sets, signed } from './support.js';
 
 let move: Move;
@@ -163,6 +166,37 @@ describe.each(stacks)('a session of express-session (%s)', (_title, stack) => {
       if (!keep) await app.stop();
     }
   });
+});
+
+@Controller()
+class SlowController {
+  @Get('slow')
+  async slow(@Session() session: AnySession) {
+    session.get('theme');
+    await gate('slow').pass();
+    return session.userId ?? 'nobody';
+  }
+}
+
+describe.each(stackPerPlatform)('a slow request among the first (%s)', (_title, stack) => {
+  afterEach(forgetGates);
+
+  it.each(['/login/ada', '/rotate', '/logout'])(
+    'does not put back the id that %s has ended (S11)',
+    async (path) => {
+      move = await Move.start(stack, {}, {}, { controllers: [BasicController, SlowController] });
+      move.old.put('sid-1', ADA);
+      const slow = [move.browser('sid-1').get('/slow'), move.browser('sid-1').get('/slow')];
+      await gate('slow').reached(2);
+      const browser = move.browser('sid-1');
+      await browser.get(path);
+      gate('slow').open();
+      for (const reply of await Promise.all(slow)) {
+        expect(reply.status).toBe(200);
+        expect(reply.setCookies).toEqual([]);
+      }
+    },
+  );
 });
 
 describe.each(stackPerPlatform)('while both libraries run (%s)', (_title, stack) => {
