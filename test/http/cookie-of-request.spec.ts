@@ -1,16 +1,16 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import type { Session, SessionModuleOptions } from '../../src/index.js';
+import type { SessionModuleOptions } from '../../src/index.js';
 import { SessionError, SessionOptionsError } from '../../src/index.js';
 import { SessionCookie } from '../../src/http/cookie.js';
 import type { ResolvedCookie } from '../../src/http/cookie-options.js';
 import { SessionTransport } from '../../src/http/transport.js';
+import { testSession } from '../../src/testing/index.js';
 import type { RunningApp } from '../support/app.js';
 import { logs, stacks, start } from '../support/app.js';
 import { BasicController, sessionCookies } from '../support/basic.js';
 import { parseSetCookie } from '../support/client.js';
 
-const ID = `${'A'.repeat(22)}.${'B'.repeat(43)}`;
-const session = { id: ID, expiresAt: new Date(Date.now() + 60_000) } as Session;
+const session = await testSession();
 
 const BASE: ResolvedCookie = {
   path: '/',
@@ -53,7 +53,7 @@ function tenants() {
 const attributesOf = (text: string | undefined) => Object.fromEntries(parseSetCookie(text!).attributes);
 
 describe('a cookie whose attributes are a function of the request', () => {
-  const told = { id: ID, expiresAt: session.expiresAt.getTime() };
+  const told = { id: session.id, expiresAt: session.expiresAt.getTime() };
 
   it('has those of this request, set and cleared alike (S28)', () => {
     const { transport, cookie, asked } = tenants();
@@ -120,7 +120,7 @@ describe('a cookie whose attributes are a function of the request', () => {
     const { cookie, asked } = tenants();
     expect(() => cookie.issue(session)).toThrow(SessionError);
     expect(() => cookie.clear()).toThrow(/cookie is a function of the request; pass the request/);
-    expect(cookie.pair(ID)).toBe(`sid=${ID}`);
+    expect(cookie.pair(session.id)).toBe(`sid=${session.id}`);
     expect(asked).toEqual([]);
   });
 });
