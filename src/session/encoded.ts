@@ -64,10 +64,10 @@ export function difference(before: Encoded, after: Encoded): ValueChange | undef
   return change.remove.length > 0 || Object.keys(change.set).length > 0 ? change : undefined;
 }
 
-/** UTF-8 bytes of keys and values. */
-export function bytesOf(texts: Encoded, sizeOf: (text: Text) => number): number {
+/** UTF-8 bytes of keys and values, as they are stored. */
+export function bytesOf(texts: Encoded, codec: { sizeOf(text: Text): number }): number {
   let bytes = 0;
-  for (const key of Object.keys(texts)) bytes += Buffer.byteLength(key) + sizeOf(texts[key]!);
+  for (const key of Object.keys(texts)) bytes += Buffer.byteLength(key) + codec.sizeOf(texts[key]!);
   return bytes;
 }
 

@@ -57,7 +57,6 @@ export class ValueCodec {
   encode(key: string, value: unknown, known?: undefined): string;
   encode(key: string, value: unknown, known: Text | undefined): Text;
   encode(key: string, value: unknown, known?: Text): Text {
-    checkValue(key, value);
     const text = this.write(key, value);
     if (known !== undefined && (isSameText(known, text) || this.isWrittenAs(key, known, value))) return known;
     const checked = this.check(key, value);
@@ -116,11 +115,11 @@ export class ValueCodec {
   }
 
   /** Bytes that a text takes where it is stored. */
-  readonly sizeOf = (text: Text): number => {
+  sizeOf(text: Text): number {
     if (typeof text !== 'string') return Buffer.byteLength(text.sealed);
     const bytes = Buffer.byteLength(text);
     return this.settings.encryption ? this.settings.encryption.sizeOf(bytes) : bytes;
-  };
+  }
 
   private read(key: string, text: Text): Checked {
     const { codec, schema } = this.settings;

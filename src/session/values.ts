@@ -1,18 +1,10 @@
 import { SessionError } from '../errors.js';
 import { Draft } from './draft.js';
-import {
-  bytesOf,
-  changed,
-  type Encoded,
-  isSameText,
-  lengthOf,
-  type Text,
-  textIn,
-  type ValueChange,
-} from './encoded.js';
+import { type Encoded, isSameText, type Text, textIn, type ValueChange } from './encoded.js';
 import { Flashes } from './flashes.js';
 import { checkKey, COOKIE, FOREIGN_COOKIE, isDataKey, isFlashField, quote } from './keys.js';
 import { containerFor, getInside, isKey, isObject, removeInside, segmentsOf, setInside } from './paths.js';
+import { StoredTexts } from './stored-texts.js';
 import { checkValue, type ValueCodec } from './value-codec.js';
 
 export type { Encoded, ValueChange };
@@ -41,8 +33,7 @@ export class SessionValues {
   private readonly entries = new Map<string, Entry>();
   /** What was stored when this holder began: the flashes among it are for this holder. */
   private readonly first: Encoded;
-  /** A saved change that is not worked into `base` yet. */
-  private baseChange: ValueChange | undefined;
+  private readonly texts: StoredTexts;
   /** Something was set, or an object handed out, since all was compared with what is stored. */
   private unchecked = true;
   /** What differed when all was compared, until it is saved. */
@@ -52,9 +43,10 @@ export class SessionValues {
   /** @param base what is stored; nobody changes it */
   constructor(
     private readonly codec: ValueCodec,
-    private base: Encoded = NOTHING,
+    base: Encoded = NOTHING,
   ) {
     this.first = base;
+    this.texts = new StoredTexts(codec, base);
   }
 
   // ── by path ────────────────────────────────────────────────────────────────────────────────────────
@@ -223,8 +215,7 @@ export class SessionValues {
 
   /** Takes note that a change is stored now: the very one that {@link collect} or a draft gave. */
   saved(change: ValueChange): void {
-    this.base = this.stored;
-    this.baseChange = change;
+    this.texts.saved(change);
     for (const key of Object.keys(change.set)) this.noteStored(key, change.set[key]);
     for (const key of change.remove) this.noteStored(key, undefined);
     if (change === this.unsaved) this.unsaved = undefined;
@@ -235,8 +226,7 @@ export class SessionValues {
    * way to the newer one.
    */
   rebase(stored: Encoded): void {
-    this.base = stored;
-    this.baseChange = undefined;
+    this.texts.all = stored;
     for (const [key, entry] of this.entries) {
       const text = textIn(stored, key);
       if (isSameText(text, entry.stored)) continue;
@@ -262,32 +252,23 @@ export class SessionValues {
     });
   }
 
-  /** All of it as it would be stored with `change`. */
+  /** {@link StoredTexts.with} */
   with(change: ValueChange | undefined): Encoded {
-    return change ? changed(this.stored, change) : this.stored;
+    return this.texts.with(change);
   }
 
-  /** Size of what is stored: UTF-8 bytes of keys and values. */
+  /** {@link StoredTexts.bytes} */
   bytes(): number {
-    return bytesOf(this.stored, this.codec.sizeOf);
+    return this.texts.bytes();
   }
 
-  /**
-   * Size once `change` is stored: UTF-8 bytes of keys and values. Where an upper bound that is cheaper to find is at
-   * most `limit`, it is the answer.
-   */
+  /** {@link StoredTexts.bytesWith} */
   bytesWith(change: ValueChange, limit: number): number {
-    const bound = this.codec.isPlain ? 3 * (lengthOf(this.stored) + lengthOf(change.set)) : Infinity;
-    return bound <= limit ? bound : bytesOf(this.with(change), this.codec.sizeOf);
+    return this.texts.bytesWith(change, limit);
   }
 
-  /** What is stored. A change that was saved is worked in only when it is needed, which in few requests it is. */
   private get stored(): Encoded {
-    if (this.baseChange) {
-      this.base = changed(this.base, this.baseChange);
-      this.baseChange = undefined;
-    }
-    return this.base;
+    return this.texts.all;
   }
 
   private read(key: string): unknown {
