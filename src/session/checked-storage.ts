@@ -18,8 +18,8 @@ import type { SessionSettings } from './settings.js';
 /** How many modules use a storage: the first one opens it, the last one closes it. */
 const users = new WeakMap<SessionStorage, number>();
 
-/** What a storage that is asked how it is must answer within, in milliseconds. */
-const PING_PATIENCE = 1_000;
+/** What a storage that is asked how it is must answer within, in milliseconds: the caller is told within a second. */
+const PING_PATIENCE = 900;
 /** A handle that no session has. */
 const NOBODY = 'ping.ping.ping.ping.pi';
 

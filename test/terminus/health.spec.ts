@@ -78,7 +78,7 @@ describe('SessionHealthIndicator', () => {
     const answer = await ask();
     expect(answer).toMatchObject(DOWN);
     expect(answer.text).not.toContain('hush');
-    expect(logs.join('\n')).toContain('no answer within 1000 ms');
+    expect(logs.join('\n')).toContain('no answer within 900 ms');
     storage.ping = ping;
     expect(await ask()).toMatchObject(UP);
   });
