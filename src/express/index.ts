@@ -6,5 +6,7 @@ export { ConnectStorage, type ConnectStorageOptions } from './connect/storage.js
 export { connectShim } from './connect/shim.js';
 export type { ConnectStore } from './connect/store.js';
 export { expressSessions } from './import/express-sessions.js';
-export { fastifySessions, type FastifyImportOptions } from './import/fastify-sessions.js';
+export { fastifySessions, type FastifyImportOptions, type FastifySigner } from './import/fastify-sessions.js';
 export type { ImportOptions } from './import/importer.js';
+export type { SigningSecret } from './import/signed-cookie.js';
+export type { SessionImporter } from '../http/importer.js';
