@@ -5,7 +5,7 @@ import { SessionError } from '../errors.js';
 import { type CookieRequest, isSecure, rawOf } from './request.js';
 import type { HttpSettings } from './settings.js';
 import { parseId } from '../session/id.js';
-import { type Session, stateOf } from '../session/session.js';
+import { Session, stateOf } from '../session/session.js';
 
 /** What the session cookie is made and verified with. */
 export type CookieSettings = Pick<HttpSettings, 'cookieName' | 'cookie' | 'secrets'>;
@@ -70,7 +70,9 @@ export class SessionCookie {
    */
   issue(session: Session<any>, request?: CookieRequest): string {
     const issued = { id: session.id, expiresAt: session.expiresAt.getTime() };
-    return this.#issue(issued, this.#cookieFor(request, stateOf(session).values.cookie), request);
+    // Whoever makes a response by hand may have no more of a session than this.
+    const own = session instanceof Session ? stateOf(session).values.cookie : undefined;
+    return this.#issue(issued, this.#cookieFor(request, own), request);
   }
 
   /**
