@@ -1,9 +1,12 @@
 import { serialize } from 'cookie';
+import { SessionError } from '../../errors.js';
+import { kindOf } from '../../rules.js';
+import type { UserIdOf } from '../user-of-data.js';
 import type { ForeignContent } from '../../session/adopt.js';
 
 /** What an application says of how a session becomes one of ours. */
 export interface ContentOptions {
-  readonly userId?: ((data: any) => string | number | null | undefined) | undefined;
+  readonly userId?: UserIdOf | undefined;
   readonly map?: ((data: any) => object) | undefined;
 }
 
@@ -16,7 +19,7 @@ const ATTRIBUTES = ['path', 'domain', 'secure', 'httpOnly', 'sameSite', 'partiti
 /**
  * What a session that lies in a store is for us; undefined if it is none, or has expired.
  *
- * @throws what `userId` or `map` of the application throw
+ * @throws what `userId` or `map` of the application throw, and if they name no user as users are named
  */
 export function contentOf(stored: unknown, { userId, map }: ContentOptions): ForeignContent | undefined {
   if (typeof stored !== 'object' || stored === null) return undefined;
@@ -50,7 +53,7 @@ export function clearing(name: string, attributes: object = {}): string {
 /** What `map` may return to say more than the data. */
 interface Envelope {
   readonly data: object;
-  readonly userId?: string | number | null | undefined;
+  readonly userId?: ReturnType<UserIdOf>;
   readonly authenticatedAt?: Date | number | string | undefined;
 }
 
@@ -64,8 +67,15 @@ function isEnvelope(mapped: object): mapped is Envelope {
   );
 }
 
-const textOf = (user: string | number | null | undefined): string | undefined =>
-  user === undefined || user === null ? undefined : String(user);
+/** @throws {SessionError} for what names nobody for certain: of objects all would be one user (S59) */
+function textOf(user: unknown): string | undefined {
+  if (user === undefined || user === null || user === false || user === '') return undefined;
+  if (typeof user === 'string') return user;
+  if (typeof user === 'number' || typeof user === 'bigint') return String(user);
+  throw new SessionError(
+    `importFrom: userId must return a string or a number that names the user, or undefined; got ${kindOf(user)}.`,
+  );
+}
 
 /** Milliseconds since 1970 of a date, a number, or a text that is a date. */
 function timeOf(value: unknown): number | undefined {

@@ -5,6 +5,7 @@ import { checkedOptions, flag, functionThat, kindOf, type OptionRules } from '..
 import { cookieNameRule } from '../../http/cookie-options.js';
 import { StoreCalls } from '../connect/calls.js';
 import { CONNECT_STORE, type ConnectStore, DEFAULT_TIMEOUT, TIMEOUT } from '../connect/store.js';
+import type { UserIdOf } from '../user-of-data.js';
 import { clearing, contentOf, type ContentOptions } from './content.js';
 import { type CookieFormat, derive, type SigningSecret, verifiedIds } from './signed-cookie.js';
 
@@ -17,7 +18,7 @@ export interface ImportOptions {
   /** Where its sessions are: the store that it was given. */
   readonly store: ConnectStore;
   /** The user of a session, by its data; a number counts as text. Default nobody. */
-  readonly userId?: ((data: any) => string | number | null | undefined) | undefined;
+  readonly userId?: UserIdOf | undefined;
   /**
    * What becomes of the data. Default all of it, as it is. Where it is to say more, it returns
    * `{ data, userId?, authenticatedAt? }`: when somebody logged in the other library does not know.

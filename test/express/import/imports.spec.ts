@@ -412,7 +412,13 @@ describe.each(stackPerPlatform)('what the application says of it (%s)', (_title,
   it('a user that is a number is a text, and none is nobody', async () => {
     expect((await imported({}, { user: 42 })).json()).toMatchObject({ userId: '42' });
     await move.app.stop();
-    expect((await imported({}, { cart: [] })).json()).toMatchObject({ userId: null, data: { cart: [] } });
+    for (const user of [undefined, null, false, '']) {
+      expect((await imported({}, { user, cart: [] })).json()).toMatchObject({
+        userId: null,
+        data: { cart: [] },
+      });
+      if (user !== '') await move.app.stop();
+    }
   });
 
   it.each<[string, object, object]>([
@@ -425,7 +431,8 @@ describe.each(stackPerPlatform)('what the application says of it (%s)', (_title,
       },
       ADA,
     ],
-    ['is no user', { userId: () => '' }, ADA],
+    ['is no user', { userId: () => ({ id: 1 }) }, ADA],
+    ['is half a character', { userId: () => '\ud800' }, ADA],
     ['is too large', {}, { user: 'ada', big: 'x'.repeat(70_000) }],
   ])('what %s is a 503 that says nothing, and all is as it was', async (_what, options, data) => {
     const reply = await imported(options, data);
