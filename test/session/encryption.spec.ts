@@ -59,6 +59,14 @@ describe.each(kinds)('encryption: %s', (kind) => {
     expect((await bench.store.listByUser('ada'))[0]!.data).toEqual({ n: 1 });
   });
 
+  it('taps from outside and pages of all sessions read and write it', async () => {
+    const { handle } = await bench.store.create({ userId: 'ada', data: { n: 1 } });
+    expect(await bench.store.tapByUser('ada', (data) => void data['n']++)).toBe(1);
+    expect(await bench.store.tapByHandle(handle, (data) => ++data['n'])).toBe(3);
+    expect(textsOf(handle)['n']).toMatch(/^~1\./);
+    expect((await bench.store.list()).sessions.map(({ data }) => data)).toEqual([{ n: 3 }]);
+  });
+
   it('one value is never written alike twice', async () => {
     const { handle } = await bench.store.create({ data: { a: 'same', b: 'same' } });
     const again = await bench.store.create({ data: { a: 'same' } });
