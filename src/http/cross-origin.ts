@@ -63,12 +63,14 @@ export function refusalOfRequest(
   settings: Pick<CrossOriginSettings, 'trustedOrigins'>,
 ): CrossOriginRefusal | undefined {
   const raw: IncomingMessage & { originalMethod?: string } = rawOf(request);
-  const host = hostOf(request);
   // Whatever comes over a socket comes as what its handshake was.
-  if (isHandshake(raw)) return refusalOfHandshake(raw, host, settings);
+  if (isHandshake(raw)) return refusalOfHandshake(raw, hostOf(request), settings);
   // Middleware that overrides methods leaves the one of the wire there; on Fastify it comes after the routing.
   const method = isSafe(raw.method) ? (raw.originalMethod ?? raw.method) : raw.method;
-  return refusalOf({ method, host, ...originIn(raw) }, settings);
+  // Most requests are safe, and the platform reckons the host anew each time.
+  return isSafe(method)
+    ? undefined
+    : refusalOf({ method, host: hostOf(request), ...originIn(raw) }, settings);
 }
 
 /**
