@@ -86,7 +86,7 @@ export class Handshakes {
       counts: exchange.counts,
       seen,
       hasEnded: false,
-      running: new Set(),
+      running: undefined,
     };
   }
 

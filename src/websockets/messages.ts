@@ -161,7 +161,7 @@ export class Message extends SocketMessage implements StateExchange, OpenExchang
       this.session = new Session(state, sessions);
       // Whoever asks after the answer saves by himself.
       if (!this.isDone) {
-        bound.running.add(this);
+        (bound.running ??= new Set()).add(this);
         holdOutput(this.socket, bound);
       }
       return this;
@@ -221,7 +221,7 @@ export class Message extends SocketMessage implements StateExchange, OpenExchang
     if (!this.session) return value;
     return after(this.settleQuietly(), (saved) => {
       const bound = this.bound!;
-      bound.running.delete(this);
+      bound.running?.delete(this);
       if (this.isLeaving) setImmediate(() => this.parts.registry.release(bound));
       if (saved) return value;
       this.tell(this.failure);

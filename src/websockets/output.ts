@@ -15,7 +15,7 @@ export function holdOutput(socket: AnySocket, bound: Bound): void {
   const send = sender[method]!;
   let last: PromiseLike<unknown> | undefined;
   sender[method] = (...args) => {
-    const saving = bound.hasEnded || bound.running.size === 0 ? undefined : saved(bound);
+    const saving = bound.hasEnded || !bound.running?.size ? undefined : saved(bound);
     if (!last && !isThenable(saving)) return send.apply(socket, args);
     const sent = Promise.all([last, saving]).then(() => {
       if (last === sent) last = undefined;
@@ -29,7 +29,7 @@ export function holdOutput(socket: AnySocket, bound: Bound): void {
 /** Never fails: a message that could not be saved says so itself. */
 function saved({ running }: Bound): Awaitable<unknown> {
   let all: Awaitable<unknown>;
-  for (const message of running) {
+  for (const message of running ?? []) {
     const saving = message.save();
     if (isThenable(saving)) all = isThenable(all) ? after(all, () => saving) : saving;
   }

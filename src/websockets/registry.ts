@@ -14,9 +14,12 @@ const LEAVE = 1_000;
 /** The longest that a timer of Node can wait, in milliseconds. */
 const LONGEST = 2_147_483_647;
 
-/** The sockets of one session on this node. */
+/** Deadlines within so many milliseconds share a list of Node's timers, of which each takes hundreds of bytes. */
+const GRAIN = 50;
+
+/** The sockets of one session on this node. There are few, and a set of them would take twice the memory. */
 interface Held {
-  readonly sockets: Set<AnySocket>;
+  readonly sockets: AnySocket[];
   timer: NodeJS.Timeout | undefined;
 }
 
@@ -30,7 +33,7 @@ export class SocketRegistry {
   seen = 0;
 
   private readonly held = new Map<string, Held>();
-  private readonly users = new Map<string, Set<AnySocket>>();
+  private readonly users = new Map<string, AnySocket[]>();
   /** By a request of a handshake, and by its sockets. */
   private readonly bounds = new WeakMap<object, Bound>();
   /** Sockets of connections whose last message logs out. */
@@ -80,12 +83,12 @@ export class SocketRegistry {
     if (handle === undefined) return;
     if (bound.hasEnded) return hangUp([socket]);
     let held = this.held.get(handle);
-    if (!held) this.held.set(handle, (held = { sockets: new Set(), timer: undefined }));
-    held.sockets.add(socket);
+    if (!held) this.held.set(handle, (held = { sockets: [], timer: undefined }));
+    held.sockets.push(socket);
     if (userId !== undefined) {
       const sockets = this.users.get(userId);
-      if (sockets) sockets.add(socket);
-      else this.users.set(userId, new Set([socket]));
+      if (sockets) sockets.push(socket);
+      else this.users.set(userId, [socket]);
     }
     if (isIo(socket)) socket.on('disconnect', this.forget);
     else socket.on('close', this.forget);
@@ -111,7 +114,7 @@ export class SocketRegistry {
       const bound = this.bounds.get(socket)!;
       this.remove(socket);
       bound.hasEnded = true;
-      if ([...bound.running].some(({ isLeaving }) => isLeaving)) this.leave(bound, socket);
+      if (isLeaving(bound)) this.leave(bound, socket);
       else now.push(socket);
     }
     hangUp(now);
@@ -160,9 +163,7 @@ export class SocketRegistry {
         return; // It is in the log, and the next look tries again.
       }
     }
-    const visitors = [...this.held].filter(([, { sockets }]) =>
-      [...sockets].some((one) => this.isVisitor(one)),
-    );
+    const visitors = [...this.held].filter(([, { sockets }]) => sockets.some((one) => this.isVisitor(one)));
     for (let i = 0; i < visitors.length; i += AT_ONCE) {
       await Promise.all(visitors.slice(i, i + AT_ONCE).map(([handle]) => this.look(handle)));
     }
@@ -197,7 +198,7 @@ export class SocketRegistry {
   private arm(handle: string, held: Held, at: number): void {
     clearTimeout(held.timer);
     if (this.held.get(handle) !== held) return;
-    const wait = Math.min(Math.max(at - Date.now(), 0) + 1, LONGEST);
+    const wait = Math.min(Math.ceil((Math.max(at - Date.now(), 0) + 1) / GRAIN) * GRAIN, LONGEST);
     held.timer = setTimeout(() => void this.look(handle), wait).unref();
   }
 
@@ -211,13 +212,13 @@ export class SocketRegistry {
   private remove(socket: AnySocket): void {
     const { handle, userId } = this.bounds.get(socket)!;
     const held = this.held.get(handle!);
-    if (!held?.sockets.delete(socket)) return;
-    if (held.sockets.size === 0) {
+    if (!held || !takeOut(held.sockets, socket)) return;
+    if (held.sockets.length === 0) {
       clearTimeout(held.timer);
       this.held.delete(handle!);
     }
     const others = userId === undefined ? undefined : this.users.get(userId);
-    if (others?.delete(socket) && others.size === 0) this.users.delete(userId!);
+    if (others && takeOut(others, socket) && others.length === 0) this.users.delete(userId!);
     if (this.held.size === 0) this.rest();
   }
 
@@ -233,4 +234,18 @@ export class SocketRegistry {
     this.held.clear();
     this.users.clear();
   }
+}
+
+/** Whether it was there; the order of the others may change. */
+function takeOut(sockets: AnySocket[], socket: AnySocket): boolean {
+  const at = sockets.lastIndexOf(socket);
+  if (at < 0) return false;
+  const last = sockets.pop()!;
+  if (at < sockets.length) sockets[at] = last;
+  return true;
+}
+
+function isLeaving({ running }: Bound): boolean {
+  for (const message of running ?? []) if (message.isLeaving) return true;
+  return false;
 }

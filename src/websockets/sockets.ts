@@ -40,8 +40,8 @@ export interface Bound {
   readonly seen: number;
   /** Its sockets are closed, or about to be: no message of theirs reaches a handler. */
   hasEnded: boolean;
-  /** Its messages that have asked for the session and are not done. */
-  readonly running: Set<Running>;
+  /** Its messages that have asked for the session and are not done; undefined while there was none. */
+  running: Set<Running> | undefined;
 }
 
 /** A message under way. */

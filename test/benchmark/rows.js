@@ -2,6 +2,7 @@
 import { connect } from 'node:net';
 import { Child, cores } from './processes.js';
 import { measureCells } from './http.js';
+import { sockets } from './socket-rows.js';
 import * as redisRows from './redis-rows.js';
 import { REDIS_PREFIX, REDIS_URL } from './redis.js';
 import * as sql from './sql-rows.js';
@@ -412,6 +413,7 @@ export const groups = {
   tap,
   large,
   encryption,
+  sockets: (quick) => sockets(quick, report),
 };
 
 function exports(name) {
