@@ -84,13 +84,13 @@ export class StoreImporter implements SessionImporter {
 
   received(request: CookieRequest): readonly ForeignSession[] {
     return verifiedIds(request, this.#format).map(({ sid, secret }) => {
-      const others = this.#format.secrets.filter((other) => other !== secret);
-      const names: [DerivedNames, ...DerivedNames[]] = [
-        derive(sid, secret),
-        ...others.map((other) => derive(sid, other)),
-      ];
+      const secrets = [secret, ...this.#format.secrets.filter((other) => other !== secret)];
+      let names: ForeignSession['names'] | undefined;
       return {
-        names,
+        // A request that has one of ours too does not need them.
+        get names() {
+          return (names ??= secrets.map((each) => derive(sid, each)) as [DerivedNames, ...DerivedNames[]]);
+        },
         read: async () => contentOf(await this.#calls.get(sid), this.#content),
         destroy: () => this.#calls.destroy(sid),
       };
