@@ -19,9 +19,12 @@ const NAME = 'client';
 export function describedClient({ exchange, handle, storage }: SessionState): string | undefined {
   try {
     const json = jsonOf(exchange?.describeClient?.());
-    return json && new ValueCodec({ codec: storage.settings.codec }).encode(NAME, JSON.parse(json));
+    if (json === undefined) return undefined;
+    const client: unknown = JSON.parse(json);
+    refuseNoObject(client);
+    return new ValueCodec({ codec: storage.settings.codec }).encode(NAME, client);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     const session = handle === undefined ? 'A session' : `Session ${handle}`;
     storage.events.warn(`${session} is stored without what describeClient says of its client: ${reason}`);
     return undefined;
@@ -43,11 +46,25 @@ export function clientIn(
 function jsonOf(description: unknown): string | undefined {
   if (description === undefined) return undefined;
   refuseUnstorable(description);
-  if (!isOptions(description)) throw new SessionError(`it is ${kindOf(description)}, and no object`);
+  refuseNoObject(description);
   const json = JSON.stringify(description, (_name, value: unknown) => (refuseUnstorable(value), value));
   const bytes = Buffer.byteLength(json);
   if (bytes <= MAX_BYTES) return json;
   throw new SessionError(`it takes ${bytes} bytes of JSON, and ${MAX_BYTES} are the most`);
+}
+
+/** `toJSON` may make anything of an object. */
+function refuseNoObject(description: unknown): void {
+  if (!isOptions(description)) throw new SessionError(`it is ${kindOf(description)}, and no object`);
+}
+
+/** Whatever was thrown, a login does not fail for it. */
+function reasonOf(error: unknown): string {
+  try {
+    return error instanceof Error ? error.message : String(error);
+  } catch {
+    return 'it threw what cannot be shown';
+  }
 }
 
 /** JSON would leave these out without a word. */

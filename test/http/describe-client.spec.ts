@@ -102,6 +102,8 @@ describe.each(stackPerPlatform)('describeClient: %s', (_title, stack) => {
   it.each<[string, () => unknown, RegExp]>([
     ['throws', () => { throw new Error('no geography'); }, /no geography/], // prettier-ignore
     ['throws no error', () => { throw 'nothing'; }, /nothing/], // prettier-ignore
+    ['throws what is no text', () => { throw Object.create(null); }, /cannot be shown/], // prettier-ignore
+    ['makes a text of itself', () => ({ toJSON: () => 'Firefox' }), /a string/],
     ['has a getter that throws', () => ({ get ip() { throw new Error('no socket'); } }), /no socket/], // prettier-ignore
     ['has a cycle', () => cycle, /circular/i],
     ['has a function', () => ({ ip: () => '::1' }), /a function/],
