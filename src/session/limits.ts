@@ -43,7 +43,11 @@ async function makeRoom({ handle, proof, record, storage }: SessionState, userId
   if (found && !record) throw new SessionExistsError(found.handle);
   // Somebody else has rotated it by now, so that it cannot be bound: nobody has to go for that.
   if (found && found.proof !== proof) return;
-  if (whenExceeded === 'refuse') throw new SessionLimitError(handle, maxPerUser);
+  if (whenExceeded === 'refuse') {
+    // It is the user's already, so that there is not one more: a limit that was lowered refuses no password asked again.
+    if (found?.userId === userId) return;
+    throw new SessionLimitError(handle, maxPerUser);
+  }
   await endAll(storage, userId, others.sort(byLastUse).slice(0, excess));
 }
 

@@ -112,6 +112,17 @@ describe.each(kinds)('the sessions of a user, as many as there may be: %s', (kin
     expect(bench.events.map(({ type }) => type)).toEqual(['rotated', 'rotated']);
   });
 
+  it('a limit that was lowered does not refuse a user who logs in again on the same session', async () => {
+    await limited({});
+    const [first] = await sessions(3);
+    bench = await secondNode(kind, bench, { maxPerUser: 2, whenExceeded: 'refuse' });
+    const again = await loaded(bench, first!.id);
+    await again.login('ada');
+    expect([again.userId, again.authenticatedAt]).toEqual(['ada', new Date()]);
+    await expect((await visitorWith({})).login('ada')).rejects.toThrow(SessionLimitError);
+    expect(await handles()).toHaveLength(3);
+  });
+
   it('a double click counts once, whichever node it is sent to', async () => {
     await limited({ maxPerUser: 2, whenExceeded: 'refuse' });
     const other = await secondNode(kind, bench, { maxPerUser: 2, whenExceeded: 'refuse' });
