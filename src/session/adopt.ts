@@ -73,7 +73,7 @@ function fitting({ storage, handle }: SessionState, data: object, userId: string
   const { schema } = storage.settings;
   if (!schema || !isOptions(data)) return data;
   const fits = ([key, value]: [string, unknown]): boolean => {
-    const checked = schema.has(key) && value !== undefined ? schema.check(key, value) : undefined;
+    const checked = schema.has(key) && value !== undefined ? schema.checkWritten(key, value) : undefined;
     if (!checked || 'value' in checked) return true;
     storage.events.emit('corrupt', handle, userId, { key, issues: checked.issues });
     return false;

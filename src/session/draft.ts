@@ -14,15 +14,17 @@ export class Draft {
   /**
    * @param stored what is stored
    * @param before the data as its holder sees it, with what is not saved yet
+   * @param seen defaults that its holder has seen
    * @param accepted makes a holder that sees `before` see `after`
    */
   constructor(
     private readonly codec: ValueCodec,
     private readonly stored: Encoded,
     private readonly before: Encoded,
+    seen: Encoded,
     private readonly accepted: (before: Encoded, after: Encoded) => void,
   ) {
-    this.data = codec.decodeAll(before);
+    this.data = codec.decodeAll(before, seen);
     const defaults = Object.keys(this.data).filter((key) => !Object.hasOwn(before, key));
     this.given = Object.fromEntries(defaults.map((key) => [key, codec.write(key, this.data[key])]));
     this.kept = Object.keys(before).filter((key) => !Object.hasOwn(this.data, key));

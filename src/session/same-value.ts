@@ -1,16 +1,24 @@
 import { types } from 'node:util';
 
-/** Whether two values are the same, order included. Of objects of one's own classes nobody can tell: those are not. */
-export function isSameValue(one: unknown, other: unknown, seen = new Map<unknown, unknown>()): boolean {
+/** The keys of objects in the order that they have, or in whichever. */
+type Order = 'in order' | 'in any order';
+
+/** Whether two values are the same. Of objects of one's own classes nobody can tell: those are not. */
+export function isSameValue(
+  one: unknown,
+  other: unknown,
+  order: Order = 'in order',
+  seen = new Map<unknown, unknown>(),
+): boolean {
   if (Object.is(one, other) || (seen.has(one) && seen.get(one) === other)) return true;
-  const [parts, others] = [partsOf(one), partsOf(other)];
+  const [parts, others] = [partsOf(one, order), partsOf(other, order)];
   if (!parts || parts.length !== others?.length) return false;
   seen.set(one, other);
-  return parts.every((part, i) => isSameValue(part, others[i], seen));
+  return parts.every((part, i) => isSameValue(part, others[i], order, seen));
 }
 
 /** What an object consists of, its kind first; goes by no class, as jest has two of each. */
-function partsOf(value: unknown): unknown[] | undefined {
+function partsOf(value: unknown, order: Order): unknown[] | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const kind = Object.prototype.toString.call(value);
   if (ArrayBuffer.isView(value)) {
@@ -22,7 +30,10 @@ function partsOf(value: unknown): unknown[] | undefined {
   if (types.isMap(value)) return [kind, ...[...value].flat()];
   if (types.isSet(value)) return [kind, ...value];
   if (Array.isArray(value)) return [kind, value.length, ...Object.entries(value).flat()];
-  return ancestors < 2 ? [kind, ...Object.entries(value).flat()] : undefined;
+  if (ancestors === 2) return undefined;
+  const entries = Object.entries(value);
+  if (order === 'in any order') entries.sort(([a], [b]) => (a < b ? -1 : 1));
+  return [kind, ...entries.flat()];
 }
 
 function ancestorsOf(value: object): number {

@@ -35,7 +35,13 @@ export type InferSessionData<S extends SessionSchema> = {
 };
 
 /** A value that fits, or the paths of what does not. */
-export type Checked = { readonly value: unknown } | { readonly issues: readonly string[] };
+export type Checked = { readonly value: unknown } | Misfit;
+
+interface Misfit {
+  readonly issues: readonly string[];
+  /** The value itself does fit, and not what is read once it is stored. */
+  readonly isReadBack?: boolean;
+}
 
 /** The application's schemas. What they say of a value beside paths may hold values, and goes nowhere (S69). */
 export class DataSchema {
@@ -60,7 +66,20 @@ export class DataSchema {
   check(key: string, value: unknown): Checked {
     const result = validate(this.schemas[key]!, value);
     if (result.issues) return { issues: result.issues.map((issue) => pathOf(key, issue)) };
-    return { value: isSameValue(result.value, value) ? value : this.copy(key, result.value) };
+    // Libraries put the keys of an object in the schema's order.
+    const isSame = isSameValue(result.value, value) || isSameValue(result.value, value, 'in any order');
+    return { value: isSame ? value : this.copy(key, result.value) };
+  }
+
+  /**
+   * {@link check} of a value that is to be stored: it also has to fit as the codec will give it back, or nobody could read
+   * it. What the codec throws is thrown.
+   */
+  checkWritten(key: string, value: unknown): Checked {
+    const checked = this.check(key, value);
+    if (!('value' in checked) || checked.value === undefined) return checked;
+    const read = this.check(key, this.codec.decode(this.codec.encode(checked.value)));
+    return 'value' in read ? checked : { ...read, isReadBack: true };
   }
 
   /** What a key has where nothing is stored; undefined if the schema gives nothing. */

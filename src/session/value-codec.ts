@@ -1,7 +1,7 @@
 import { SessionError } from '../errors.js';
 import { jsonCodec } from './codec.js';
 import type { ValueSettings } from './settings.js';
-import { type Encoded, isSameText, plainOf, type Text } from './encoded.js';
+import { type Encoded, isSameText, plainOf, type Text, textIn } from './encoded.js';
 import { isDataKey, quote } from './keys.js';
 import { isSameValue } from './same-value.js';
 import type { Checked } from './schema.js';
@@ -23,10 +23,19 @@ export class ValueCodec {
     checkValue(key, value);
     const { schema } = this.settings;
     if (!schema?.has(key)) return value;
-    const checked = schema.check(key, value);
+    let checked: Checked;
+    try {
+      checked = schema.checkWritten(key, value);
+    } catch (cause) {
+      throw unencodable(key, cause);
+    }
     if ('value' in checked) return checked.value;
     const places = checked.issues.slice(0, 5).map(quote).join(', ');
-    throw new SessionError(`Session: the value of ${quote(key)} does not fit its schema, at ${places}.`);
+    throw new SessionError(
+      checked.isReadBack
+        ? `Session: the value of ${quote(key)} would not fit its schema when it is read again, at ${places}: a schema must take what it gave, as the codec gives it back (of a Date, JSON makes a text: z.coerce.date() takes both).`
+        : `Session: the value of ${quote(key)} does not fit its schema, at ${places}.`,
+    );
   }
 
   /** {@link check} of a value with `change` made in it, tried on a copy. */
@@ -75,10 +84,7 @@ export class ValueCodec {
     try {
       text = this.settings.codec.encode(value);
     } catch (cause) {
-      throw new SessionError(
-        `Session: the value of ${quote(name)} cannot be encoded: ${(cause as Error)?.message}`,
-        { cause },
-      );
+      throw unencodable(name, cause);
     }
     if (typeof text === 'string') return text;
     throw new SessionError(
@@ -94,8 +100,12 @@ export class ValueCodec {
     return undefined;
   }
 
-  /** The data that texts stand for: a plain object without flashes and without what cannot be read. */
-  decodeAll(texts: Encoded): Record<string, unknown> {
+  /**
+   * The data that texts stand for: a plain object without flashes and without what cannot be read.
+   *
+   * @param given defaults that the holder has seen already, which may be others each time
+   */
+  decodeAll(texts: Encoded, given: Encoded): Record<string, unknown> {
     const data: Record<string, unknown> = {};
     for (const key of Object.keys(texts)) {
       if (!isDataKey(key)) continue;
@@ -103,7 +113,9 @@ export class ValueCodec {
       if (value !== undefined) data[key] = value;
     }
     for (const key of this.defaults) {
-      const value = Object.hasOwn(texts, key) ? undefined : this.defaultOf(key);
+      if (Object.hasOwn(texts, key)) continue;
+      const seen = textIn(given, key);
+      const value = seen === undefined ? this.defaultOf(key) : this.decode(key, seen);
       if (value !== undefined) data[key] = value;
     }
     return data;
@@ -143,6 +155,11 @@ export class ValueCodec {
 }
 
 const UNREADABLE: Checked = { issues: [] };
+
+const unencodable = (name: string, cause: unknown): SessionError =>
+  new SessionError(`Session: the value of ${quote(name)} cannot be encoded: ${(cause as Error)?.message}`, {
+    cause,
+  });
 
 /**
  * What no codec is given. Whether other values can be encoded is found out when they are saved, and not here as well.

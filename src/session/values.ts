@@ -143,7 +143,7 @@ export class SessionValues {
 
   /** A plain copy of the data, without flashes. */
   toJSON(): Record<string, unknown> {
-    return this.codec.decodeAll(this.current());
+    return this.codec.decodeAll(this.current(), this.given());
   }
 
   get flashes(): Flashes {
@@ -243,7 +243,7 @@ export class SessionValues {
 
   /** The data as a plain object to change, what is not saved yet included. */
   draft(): Draft {
-    return new Draft(this.codec, this.stored, this.current(), (before, after) => {
+    return new Draft(this.codec, this.stored, this.current(), this.given(), (before, after) => {
       for (const [key, entry] of this.entries) {
         const known = textIn(before, key);
         if (this.textOf(key, entry, known) !== known) continue;
@@ -324,6 +324,13 @@ export class SessionValues {
       return (entry.text = this.codec.encode(key, value, known));
     }
     return isSameText(text, known) ? known : text;
+  }
+
+  /** The defaults that were read, encoded. */
+  private given(): Encoded {
+    const all: Record<string, string> = {};
+    for (const [key, { given }] of this.entries) if (given !== undefined) all[key] = given;
+    return all;
   }
 
   /** All values encoded as they are now, flashes included. */

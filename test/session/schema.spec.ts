@@ -274,7 +274,9 @@ describe.each(kinds)('a schema: %s', (kind) => {
   it('a default that is another each time is one for a holder, and is not stored', async () => {
     let count = 0;
     const { bench, session } = await found({}, { n: z.number().default(() => ++count) });
-    expect(session.get('n')).toBe(session.get('n'));
+    const n = session.get('n');
+    expect([session.get('n'), session.data['n'], session.toJSON()['n']]).toEqual([n, n, n]);
+    expect([await session.tap((data) => data['n']), session.get('n')]).toEqual([n, n]);
     await session.save();
     expect(writes(bench)).toBe(0);
   });
@@ -288,6 +290,51 @@ describe.each(kinds)('a schema: %s', (kind) => {
     expect((await failureOf(() => wrong.store.create())).message).toContain(
       '"theme" does not fit its schema',
     );
+  });
+
+  it.each<[name: string, schema: StandardSchema]>([
+    ['zod', z.object({ sku: z.string(), more: z.object({ qty: z.number(), note: z.string() }) })],
+    ['valibot', v.object({ sku: v.string(), more: v.object({ qty: v.number(), note: v.string() }) })],
+  ])(
+    'an object that was set stays the one that is saved, whatever order its keys are in: %s',
+    async (_, item) => {
+      const { bench, id, session } = await found({}, { item });
+      const own = { more: { note: '', qty: 1 }, sku: 'tea' };
+      session.set('item', own);
+      own.more.qty = 2;
+      await session.save();
+      expect((await loaded(bench, id)).get('item.more.qty')).toBe(2);
+    },
+  );
+
+  it('what would not be readable again is not written: the error says so at once', async () => {
+    const schema = { at: z.date(), length: z.string().transform((text) => text.length), n: z.number() };
+    const { bench, session } = await found({ n: 1 }, schema);
+    for (const [key, value] of [
+      ['at', new Date()],
+      ['length', 'four'],
+    ] as const) {
+      const errors = [
+        await failureOf(() => session.set(key, value)),
+        await failureOf(() => bench.store.create({ data: { [key]: value } })),
+        await failureOf(() => session.tap((data) => void (data[key] = value))),
+      ];
+      for (const { message } of errors) {
+        expect(message).toContain(`"${key}" would not fit its schema when it is read again, at "${key}"`);
+        expect(message).toContain('z.coerce.date()');
+      }
+    }
+    session.set('n', 2);
+    await session.save();
+    expect(stored(bench, session)).toEqual({ n: 2 });
+  });
+
+  it('what the schema makes of a value, and no codec takes, is an error that names the key', async () => {
+    const { session } = await found({}, { big: z.object({ n: z.coerce.bigint() }) });
+    const error = await failureOf(() => session.set('big', { n: '1' }));
+    expect(error).toBeInstanceOf(SessionError);
+    expect(error.message).toMatch(/^Session: the value of "big" cannot be encoded: /);
+    expect(session.has('big')).toBe(false);
   });
 
   it('with encryption', async () => {
