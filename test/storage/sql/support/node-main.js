@@ -24,13 +24,13 @@ function open() {
 }
 
 /** The store of an application with these options. */
-async function storeWith(options) {
+async function storeWith(moduleOptions) {
   await import('reflect-metadata');
   const { Module } = await import('@nestjs/common');
   const { NestFactory } = await import('@nestjs/core');
   const { SessionModule, SessionStore } = await import(pathToFileURL(`${directory}/index.js`).href);
   class NodeModule {}
-  Module({ imports: [SessionModule.forRoot({ storage, purge: false, ...options })] })(NodeModule);
+  Module({ imports: [SessionModule.forRoot({ storage, purge: false, ...moduleOptions })] })(NodeModule);
   const app = await NestFactory.createApplicationContext(NodeModule, { logger: false });
   return app.get(SessionStore);
 }
