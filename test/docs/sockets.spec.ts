@@ -47,7 +47,7 @@ it('two windows see one note, and a logout closes both', async () => {
     opened.push(socket);
     follow(socket, () => ended.push(name));
     socket.on('note', (text) => notes.push(text));
-    await until(() => socket.connected || ended.includes(name) || !socket.active, 'it is open or refused');
+    await until(() => socket.connected || ended.includes(name), 'it is open or refused');
     return { socket, notes };
   };
   const [one, two] = [await connect('one'), await connect('two')];
@@ -58,6 +58,17 @@ it('two windows see one note, and a logout closes both', async () => {
   await until(() => ended.length === 3, 'all are told');
   await until(() => left.length === 3, 'the gateway is told');
   expect(left).toEqual(Array(3).fill(['ada', 'has left']));
+});
+
+it('who is refused is shown the login once, and tries no more', async () => {
+  const app = await start(useSocketIo);
+  let shown = 0;
+  const socket = io(urlOf(app), { reconnectionDelay: 1 });
+  opened.push(socket);
+  follow(socket, () => shown++);
+  await until(() => shown > 0, 'the login is shown');
+  expect(shown).toBe(1);
+  expect(socket.active).toBe(false); // else it would try again
 });
 
 it('with ws, and what a client does about 4401', async () => {

@@ -3,8 +3,10 @@ import { WebSocket } from 'ws';
 
 export function follow(socket: Socket, showLogin: () => void): void {
   socket.on('session:ended', showLogin);
-  socket.on('connect_error', () => {
-    if (!socket.active) showLogin();
+  socket.on('connect_error', (error: Error & { context?: { status?: number } }) => {
+    if (error.context?.status !== 401) return; // no network, say: socket.io tries again
+    socket.disconnect();
+    showLogin();
   });
 }
 
