@@ -1,10 +1,10 @@
 import type { INestApplication } from '@nestjs/common';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { isThenable } from '../awaitable.js';
 import { SessionError } from '../errors.js';
 import type { Exchange } from '../http/exchange.js';
-import { type Ask, Exchanges, exchangeOfRequest } from '../http/exchanges.js';
-import { demandModule } from '../nest/session.loader.js';
+import { type Ask, exchangeOfRequest } from '../http/exchanges.js';
+import { exchangesOf } from '../nest/application.js';
 import { checkedOptions, functionThat, type OptionRules } from '../rules.js';
 import { FastifyReqSession, type Owner, ReqSession } from './req-session.js';
 import { ReqSessionStore } from './req-session-store.js';
@@ -52,8 +52,9 @@ type Request = IncomingMessage & { session?: ReqSession };
  * `@Session()` gives: Passport, OAuth strategies, connect-flash, csrf-sync, grant. To be called in `main.ts`, where
  * `app.use(session(…))` stood: before what uses `req.session`.
  *
- * @throws {SessionOptionsError} if an option is wrong
- * @throws {SessionError} if the application does not import SessionModule, or this was called for it before
+ * @throws {SessionOptionsError} if `app` or an option is wrong
+ * @throws {SessionError} if the application does not import SessionModule, listens already, or this was called for it
+ * before
  *
  * @example
  * useReqSession(app, { userId: (data) => data.passport?.user });
@@ -61,13 +62,18 @@ type Request = IncomingMessage & { session?: ReqSession };
  */
 export function useReqSession(app: INestApplication, options: ReqSessionOptions = {}): void {
   const given = checkedOptions('useReqSession', options, RULES);
-  const exchanges = exchangesIn(app);
+  const exchanges = exchangesOf(app, 'useReqSession(app)');
   const members = membersOf(new ReqSessionStore(exchanges.sessions));
   const adapter = app.getHttpAdapter();
   const platform = adapter.getInstance() as object;
   if (prepared.has(platform)) {
     throw new SessionError(
       'useReqSession() was called for this application already: give all options to one call.',
+    );
+  }
+  if ((app.getHttpServer() as Server).listening) {
+    throw new SessionError(
+      'useReqSession() was called after app.listen(), when no route would see it: call it before.',
     );
   }
   prepared.add(platform);
@@ -98,16 +104,6 @@ export function useReqSession(app: INestApplication, options: ReqSessionOptions 
     if (!isThenable(opened)) return next();
     opened.then((exchange) => put(request, exchange)).then(() => next(), next);
   });
-}
-
-function exchangesIn(app: INestApplication): Exchanges {
-  let found: Exchanges | undefined;
-  try {
-    found = app.get(Exchanges, { strict: false });
-  } catch {
-    // Nest's own error names a class of ours that nobody knows.
-  }
-  return demandModule(found);
 }
 
 interface ExpressApplication {

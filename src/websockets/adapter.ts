@@ -1,8 +1,6 @@
 import type { INestApplication, WebSocketAdapter } from '@nestjs/common';
-import { ModulesContainer } from '@nestjs/core';
 import { SessionOptionsError } from '../errors.js';
-import { Exchanges } from '../http/exchanges.js';
-import { demandModule } from '../nest/session.loader.js';
+import { exchangesOf } from '../nest/application.js';
 import { Handshakes } from './handshake.js';
 import { Message } from './messages.js';
 import { type SessionSocketsOptions, socketSettings } from './options.js';
@@ -18,7 +16,8 @@ const wrapped = new WeakSet<object>();
  *
  * @param adapter an `IoAdapter`, a `WsAdapter`, or one that extends either; it is the one that is returned
  * @param app with `SessionModule` among its imports
- * @throws {SessionOptionsError} if an option is wrong, or the adapter has sessions already
+ * @throws {SessionOptionsError} if an argument or an option is wrong, or the adapter has sessions already
+ * @throws {SessionError} if the application does not import SessionModule
  *
  * @example
  * app.useWebSocketAdapter(withSessions(new IoAdapter(app), app, { require: 'user' }));
@@ -37,7 +36,7 @@ export function withSessions<Adapter extends WebSocketAdapter>(
   if (wrapped.has(adapter)) {
     throw new SessionOptionsError('withSessions: this adapter has sessions already; go around it once');
   }
-  const exchanges = demandModule(exchangesOf(app));
+  const exchanges = exchangesOf(app, 'withSessions(adapter, app)');
   const registry = SocketRegistry.of(exchanges.sessions);
   registry.checkEvery = settings.checkEvery;
   const handshakes = new Handshakes(exchanges, registry, settings, app.getHttpAdapter());
@@ -59,13 +58,4 @@ export function withSessions<Adapter extends WebSocketAdapter>(
     return bindMessageHandlers.call(adapter, socket, answering, transform);
   };
   return adapter;
-}
-
-/** Not by `app.get()`: what that does not find ends the process, with an error that names nothing an application knows. */
-function exchangesOf(app: INestApplication): Exchanges | undefined {
-  for (const { providers } of app.get(ModulesContainer).values()) {
-    const found = providers.get(Exchanges)?.instance as Exchanges | undefined;
-    if (found) return found;
-  }
-  return undefined;
 }

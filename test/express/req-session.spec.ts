@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { Controller, Get, type INestApplication, Post, Req, Session as NestSession } from '@nestjs/common';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { NestFactory } from '@nestjs/core';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { type ReqSession, useReqSession } from 'nest-sessions/express';
 import { Gate } from '../support/gate.js';
 import { freezeTime, passTime, unfreezeTime } from '../support/clock.js';
@@ -685,4 +686,21 @@ it('useReqSession says what is wrong with its options', () => {
   expect(() => useReqSession({} as never, options as never)).toThrow(
     /useReqSession: userID is not an option \(did you mean userId\?\)[^]*only must be a function/,
   );
+});
+
+it('useReqSession says what is wrong with the application', async () => {
+  const exit = jest.spyOn(process, 'exit').mockReturnValue(undefined as never);
+  const bare = await NestFactory.create(class Bare {}, { logger: false });
+  expect(() => useReqSession(bare)).toThrow('SessionModule is not imported');
+  expect(exit).not.toHaveBeenCalled(); // it is what Nest does about its own errors
+  exit.mockRestore();
+  expect(() => useReqSession(bare.getHttpAdapter() as never)).toThrow(
+    'useReqSession(app) takes the application',
+  );
+});
+
+it.each(stackPerPlatform)('useReqSession after app.listen() is an error: %s', async (_, stack) => {
+  const running = await start(stack, { controllers: [AnyController] });
+  expect(() => useReqSession(running.app)).toThrow('was called after app.listen()');
+  await running.stop();
 });

@@ -247,6 +247,7 @@ describe('withSessions() refuses', () => {
     );
     const adapter = withSessions(new WsAdapter(nest), nest);
     expect(() => withSessions(adapter, nest)).toThrow('this adapter has sessions already');
+    expect(() => withSessions(new WsAdapter(nest), undefined as never)).toThrow('takes the application');
     const bare = await create([]);
     expect(() => withSessions(new WsAdapter(bare), bare)).toThrow('SessionModule is not imported');
   });
