@@ -1,10 +1,13 @@
 import { difference, type Encoded, type Text, textIn, type ValueChange } from './encoded.js';
 import { checkKey } from './keys.js';
+import { isObject } from './paths.js';
 import type { ValueCodec } from './value-codec.js';
 
 /** The data as a plain object to change at will, and what comes of it. */
 export class Draft {
   readonly data: Record<string, unknown>;
+  /** The data as they were given out, of objects no copies. */
+  private readonly read: Readonly<Record<string, unknown>>;
   /** Not the draft's to lose: flashes, and what could not be decoded. */
   private readonly kept: readonly string[];
   private after: Encoded;
@@ -28,6 +31,7 @@ export class Draft {
     const defaults = Object.keys(this.data).filter((key) => !Object.hasOwn(before, key));
     this.given = Object.fromEntries(defaults.map((key) => [key, codec.write(key, this.data[key])]));
     this.kept = Object.keys(before).filter((key) => !Object.hasOwn(this.data, key));
+    this.read = { ...this.data };
     this.after = before;
   }
 
@@ -41,11 +45,15 @@ export class Draft {
     const after: Record<string, Text> = {};
     for (const key of this.kept) after[key] = this.before[key]!;
     for (const key of Object.keys(this.data)) {
-      if (this.data[key] === undefined) continue;
+      const value = this.data[key];
+      if (value === undefined) continue;
       checkKey(key);
       const given = textIn(this.given, key);
-      const text = this.codec.encode(key, this.data[key], given ?? textIn(this.before, key));
-      if (given === undefined || text !== given) after[key] = text;
+      const known = given ?? textIn(this.before, key);
+      // A schema may read what no codec writes: that is nobody's fault who leaves it alone.
+      const isLeft = known !== undefined && !isObject(value) && Object.is(value, this.read[key]);
+      const text = isLeft ? known : this.codec.encode(key, value, known);
+      if (text !== undefined && text !== given) after[key] = text;
     }
     this.after = after;
     return difference(this.stored, after);

@@ -60,15 +60,17 @@ export class ValueCodec {
    * A value that is to be stored under a key, checked and encoded.
    *
    * @param known what the value was read from, or compares with
-   * @returns `known` itself, if it stands for the same value: a codec may write one value in many ways
+   * @returns `known` itself, if it stands for the same value: a codec may write one value in many ways; undefined if the
+   *   schema makes nothing of the value
    * @throws {SessionError} if the value cannot be stored
    */
-  encode(key: string, value: unknown, known?: undefined): string;
-  encode(key: string, value: unknown, known: Text | undefined): Text;
-  encode(key: string, value: unknown, known?: Text): Text {
+  encode(key: string, value: unknown, known?: undefined): string | undefined;
+  encode(key: string, value: unknown, known: Text | undefined): Text | undefined;
+  encode(key: string, value: unknown, known?: Text): Text | undefined {
     const text = this.write(key, value);
     if (known !== undefined && (isSameText(known, text) || this.isWrittenAs(key, known, value))) return known;
     const checked = this.check(key, value);
+    if (checked === undefined) return undefined;
     return checked === value ? text : this.write(key, checked);
   }
 

@@ -337,6 +337,29 @@ describe.each(kinds)('a schema: %s', (kind) => {
     expect(session.has('big')).toBe(false);
   });
 
+  it('what the schema makes nothing of is not stored, however it is written', async () => {
+    const nick = z
+      .string()
+      .nullish()
+      .transform((text) => text ?? undefined);
+    const { bench, id, session } = await found({ nick: 'a', n: 1 }, { nick });
+    await session.tap((data) => void (data['nick'] = null));
+    expect([session.get('nick'), stored(bench, session)]).toEqual([undefined, { n: 1 }]);
+    session.set('nick', 'b');
+    await session.save();
+    session.set('nick', null);
+    await session.save();
+    expect(stored(bench, await loaded(bench, id))).toEqual({ n: 1 });
+  });
+
+  it('a value that can be read and not written is in nobody’s way who leaves it alone', async () => {
+    const { bench, session } = await found({ big: '7' }, { big: z.coerce.bigint() });
+    expect(session.get('big')).toBe(7n);
+    await session.save();
+    await session.tap((data) => void (data['n'] = 1));
+    expect(stored(bench, session)).toEqual({ big: '7', n: 1 });
+  });
+
   it('with encryption', async () => {
     const bench = await open(kind, { schema: { cart: schemas[0]![1] }, encryption: { keys: ['a key'] } });
     const { id } = await bench.store.create({ data: { cart: [{ qty: 1 }] } });
