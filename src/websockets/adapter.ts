@@ -51,11 +51,13 @@ export function withSessions<Adapter extends WebSocketAdapter>(
   };
   adapter.bindMessageHandlers = (socket: AnySocket, handlers, transform) => {
     const bound = registry.boundOf(socket);
-    const answering = handlers.map((handler) => ({
-      ...handler,
-      callback: (...args: unknown[]) => new Message(parts, socket, bound, handler, args).answer(),
-    }));
-    return bindMessageHandlers.call(adapter, socket, answering, transform);
+    // Nest makes these for one socket, and only what answers is ours.
+    for (const handler of handlers) {
+      const { callback, message } = handler;
+      handler.callback = (...args: unknown[]) =>
+        new Message(parts, socket, bound, callback, message, args).answer();
+    }
+    return bindMessageHandlers.call(adapter, socket, handlers, transform);
   };
   return adapter;
 }

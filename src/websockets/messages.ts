@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { HttpException, type WsMessageHandler } from '@nestjs/common';
+import { HttpException } from '@nestjs/common';
 import { BaseWsExceptionFilter, WsException } from '@nestjs/websockets';
 import { isObservable, Observable } from 'rxjs';
 import { after, type Awaitable, isThenable } from '../awaitable.js';
@@ -48,7 +48,8 @@ export class Message extends SocketMessage implements StateExchange, OpenExchang
     private readonly parts: MessageParts,
     private readonly socket: AnySocket,
     private readonly bound: Bound | undefined,
-    private readonly handler: WsMessageHandler,
+    private readonly handler: Handler,
+    private readonly pattern: string,
     /** What the adapter gives the handler: the data, and with socket.io how to acknowledge. */
     private readonly args: readonly unknown[],
   ) {
@@ -64,7 +65,7 @@ export class Message extends SocketMessage implements StateExchange, OpenExchang
     );
     let value: unknown;
     try {
-      value = await this.handler.callback(...args, this);
+      value = await this.handler(...args, this);
     } catch (error) {
       await this.finish(undefined);
       throw error;
@@ -264,7 +265,7 @@ export class Message extends SocketMessage implements StateExchange, OpenExchang
     }
     const exception = isKnown ? this.exceptionOf(error) : new WsException('Internal server error');
     const [data] = this.args;
-    const ws = { getClient: () => this.socket, getData: () => data, getPattern: () => this.handler.message };
+    const ws = { getClient: () => this.socket, getData: () => data, getPattern: () => this.pattern };
     filter.catch(exception, { switchToWs: () => ws } as never);
   }
 }

@@ -83,15 +83,20 @@ export class SocketRegistry {
     if (handle === undefined) return;
     if (bound.hasEnded) return hangUp([socket]);
     let held = this.held.get(handle);
-    if (!held) this.held.set(handle, (held = { sockets: [], timer: undefined }));
-    held.sockets.push(socket);
+    // A list that begins with its first one has room for no more, and most have one.
+    if (held) held.sockets.push(socket);
+    else this.held.set(handle, (held = { sockets: [socket], timer: undefined }));
     if (userId !== undefined) {
       const sockets = this.users.get(userId);
       if (sockets) sockets.push(socket);
       else this.users.set(userId, [socket]);
     }
-    if (isIo(socket)) socket.on('disconnect', this.forget);
-    else socket.on('close', this.forget);
+    if (isIo(socket)) {
+      socket.on('disconnect', this.forget);
+    } else {
+      socket.on('close', this.forget);
+      this.bounds.delete(request);
+    }
     if (!held.timer) this.arm(handle, held, bound.expiresAt);
     if (!this.round) this.round = setInterval(() => void this.check(), this.checkEvery).unref();
     // What happened since the handshake read the session was nobody's to hear.
