@@ -56,9 +56,10 @@ export function save(state: SessionState): Promise<void> {
       if (!state.record) return change && void (await insertNow(state, change));
       // Within an exchange the use is written when the answer goes out, as is what the client is told of it.
       const touches = !state.exchange && touchIsDue(state);
-      if (change || touches || state.ttl !== undefined) await write(state, change, touches);
-      // Where nothing was to be written, the caller still wants to know that the session is there.
-      else await look(state);
+      const written =
+        change || touches || state.ttl !== undefined ? await write(state, change, touches) : undefined;
+      // Where nothing was written, the caller still wants to know that the session is there.
+      if (!written && !state.outside) await look(state);
       refuseOutside(state);
     }),
   );

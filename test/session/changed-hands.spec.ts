@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { SessionConflictError, SessionGoneError } from '../../src/index.js';
+import { freezeTime, unfreezeTime } from '../support/clock.js';
 import { Gate, settle } from '../support/gate.js';
 import {
   type AnySession,
@@ -57,6 +58,18 @@ describe.each(kinds)('a session that changed hands: %s', (kind) => {
     await victim.login('ada');
     await expect(planted.save()).rejects.toThrow(SessionGoneError);
     await expect(planted.start()).rejects.toThrow(SessionGoneError);
+  });
+
+  it('a save that has nothing to write but its use is told as well (S56)', async () => {
+    await victim.login('ada');
+    const later = Date.now() + 2 * 60_000;
+    freezeTime();
+    try {
+      jest.setSystemTime(later);
+      await expect(planted.save()).rejects.toThrow(SessionGoneError);
+    } finally {
+      unfreezeTime();
+    }
   });
 
   it('a change of the timeout does not land (S56)', async () => {

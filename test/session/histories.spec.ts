@@ -26,7 +26,7 @@ async function twoNodes(): Promise<Nodes> {
 describe('histories', () => {
   it('hold', async () => {
     if (process.env['TRACE']) trace();
-    const count = Number(process.env['HISTORIES'] ?? 200);
+    const count = Number(process.env['HISTORIES'] ?? 2_000);
     const seed = Number(process.env['HISTORY_SEED'] ?? 1);
     await runMany(count, seed, await twoNodes());
   }, 600_000);

@@ -236,8 +236,12 @@ class Actor {
           await this.act(operation);
         } catch (error) {
           if (deed === 'login') holder.unsaved.delete('ttl');
-          // A login on a session that had ended, and could not start another.
-          if (deed === 'login' && holder.has && holder.isOutside) holder.restarts(ledger.now());
+          // A login on a session that had ended, and could not start another. After the headers, and on a session that is
+          // another's by now, it is refused before that.
+          const isRefused =
+            codeOf(error) === 'ERR_SESSION_CONFLICT' ||
+            (holder.headersAt !== undefined && holder.headersAt <= began);
+          if (deed === 'login' && holder.has && holder.isOutside && !isRefused) holder.restarts(ledger.now());
           if (deed !== 'respond') holder.refused = new Map(holder.unsaved);
           const wasAlone = this.active === 1 && this.overlapped < began;
           if (!this.isDue(operation, error, has, wasAlone)) throw error;
@@ -425,7 +429,9 @@ class Actor {
       const same =
         holder.refused?.size === unsaved.size &&
         [...unsaved.keys()].every((key) => holder.refused!.get(key) === unsaved.get(key));
-      if (!wasRefused && !same) holder.acknowledged('a response went out', unsaved);
+      // To a client that left nobody tells anything: what a fault kept from being saved then, the log says.
+      const isTold = !holder.hasLeft || !holder.hadFaults;
+      if (isTold && !wasRefused && !same) holder.acknowledged('a response went out', unsaved);
     } else if (!holder.hadFaults) {
       world.ledger.broken('a response was replaced without a reason', `by a ${response.sentStatus}`);
     }
