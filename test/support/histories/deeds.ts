@@ -112,6 +112,8 @@ export class Deeds {
         return;
       }
       case 'pass':
+        // A call that is under way began before.
+        for (let line; line !== world.line; await line) line = world.line;
         passTime(timeOf(operation));
         return world.ledger.expire();
       case 'purge':

@@ -32,7 +32,14 @@ export async function run(history: History, { nodes, storages, place }: Nodes): 
   const ledger = new Ledger(leases);
   const schedule = new Schedule();
   const inner = place?.() ?? new MemoryStorage();
-  const world: World = { history, schedule, ledger, inner, leases };
+  const world: World = {
+    history,
+    schedule,
+    ledger,
+    inner,
+    leases,
+    line: place && Promise.resolve(),
+  };
   for (const storage of storages) storage.enter(world);
   const deeds = new Deeds(world, nodes);
   for (const operation of history.operations) schedule.in(operation.at, () => deeds.begin(operation));
@@ -51,6 +58,7 @@ export async function run(history: History, { nodes, storages, place }: Nodes): 
   await settled();
   deeds.check();
   await settled();
+  if (place) await inner.close();
   return ledger.violation;
 }
 

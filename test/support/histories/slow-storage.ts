@@ -33,6 +33,8 @@ export interface World {
   readonly inner: SessionStorage;
   /** The leases that hold now, by handle. */
   readonly leases: Map<string, SessionLease>;
+  /** The calls that are carried out, one after another, so that their order is known; undefined where none takes time. */
+  line: Promise<unknown> | undefined;
 }
 
 /** Turns after which a lease that nobody releases runs out. */
@@ -147,10 +149,12 @@ export class SlowStorage extends SessionStorage {
         onFailure?.();
         throw failed(call, fault);
       }
-      return after(carryOut(), (result) => {
-        ledger.applied(call, result);
-        return result;
-      });
+      return this.inLine(() =>
+        after(carryOut(), (result) => {
+          ledger.applied(call, result);
+          return result;
+        }),
+      );
     };
     const answer = (result: T): T => {
       if (fault === 'after') throw failed(call, fault);
@@ -175,6 +179,14 @@ export class SlowStorage extends SessionStorage {
         }
       });
     });
+  }
+
+  private inLine<T>(work: () => Awaitable<T>): Awaitable<T> {
+    const { world } = this;
+    if (!world.line) return work();
+    const done = world.line.then(work);
+    world.line = done.catch(() => undefined);
+    return done;
   }
 
   private fault({ by }: Call): 'before' | 'after' | undefined {
