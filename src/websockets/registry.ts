@@ -14,13 +14,14 @@ const LEAVE = 1_000;
 /** The longest that a timer of Node can wait, in milliseconds. */
 const LONGEST = 2_147_483_647;
 
-/** Deadlines within so many milliseconds share a list of Node's timers, of which each takes hundreds of bytes. */
+/** Milliseconds between two looks at least, however close the deadlines are. */
 const GRAIN = 50;
 
 /** The sockets of one session on this node. There are few, and a set of them would take twice the memory. */
 interface Held {
   readonly sockets: AnySocket[];
-  timer: NodeJS.Timeout | undefined;
+  /** When the session is to be read again: its deadline, as far as it is known. */
+  due: number;
 }
 
 const registries = new WeakMap<Sessions, SocketRegistry>();
@@ -41,6 +42,9 @@ export class SocketRegistry {
   private readonly heard: Subscription;
   private readonly forget: () => void;
   private round: NodeJS.Timeout | undefined;
+  /** For the first deadline of all: a timer for each would take 300 bytes. */
+  private alarm: NodeJS.Timeout | undefined;
+  private alarmAt = Infinity;
   private checking: Promise<void> | undefined;
 
   private constructor(private readonly sessions: Sessions) {
@@ -85,7 +89,7 @@ export class SocketRegistry {
     let held = this.held.get(handle);
     // A list that begins with its first one has room for no more, and most have one.
     if (held) held.sockets.push(socket);
-    else this.held.set(handle, (held = { sockets: [socket], timer: undefined }));
+    else this.held.set(handle, (held = { sockets: [socket], due: Infinity }));
     if (userId !== undefined) {
       const sockets = this.users.get(userId);
       if (sockets) sockets.push(socket);
@@ -97,7 +101,7 @@ export class SocketRegistry {
       socket.on('close', this.forget);
       this.bounds.delete(request);
     }
-    if (!held.timer) this.arm(handle, held, bound.expiresAt);
+    if (held.due === Infinity) this.arm(handle, held, bound.expiresAt);
     if (!this.round) this.round = setInterval(() => void this.check(), this.checkEvery).unref();
     // What happened since the handshake read the session was nobody's to hear.
     if (bound.seen !== this.seen) void this.look(handle);
@@ -201,10 +205,30 @@ export class SocketRegistry {
 
   /** Reads the session again at its deadline, which its use over HTTP may have moved. */
   private arm(handle: string, held: Held, at: number): void {
-    clearTimeout(held.timer);
     if (this.held.get(handle) !== held) return;
-    const wait = Math.min(Math.ceil((Math.max(at - Date.now(), 0) + 1) / GRAIN) * GRAIN, LONGEST);
-    held.timer = setTimeout(() => void this.look(handle), wait).unref();
+    held.due = at;
+    if (at < this.alarmAt) this.wake(at);
+  }
+
+  private wake(at: number): void {
+    clearTimeout(this.alarm);
+    this.alarmAt = at;
+    const wait = Math.min(Math.max(at - Date.now() + 1, 1), LONGEST);
+    this.alarm = setTimeout(() => this.lookAtDue(), wait).unref();
+  }
+
+  private lookAtDue(): void {
+    const now = Date.now();
+    let next = Infinity;
+    for (const [handle, held] of this.held) {
+      if (held.due > now) next = Math.min(next, held.due);
+      else {
+        held.due = Infinity;
+        void this.look(handle);
+      }
+    }
+    this.alarmAt = Infinity;
+    if (next < Infinity) this.wake(Math.max(next, now + GRAIN));
   }
 
   private leave(bound: Bound, socket: AnySocket): void {
@@ -218,10 +242,7 @@ export class SocketRegistry {
     const { handle, userId } = this.bounds.get(socket)!;
     const held = this.held.get(handle!);
     if (!held || !takeOut(held.sockets, socket)) return;
-    if (held.sockets.length === 0) {
-      clearTimeout(held.timer);
-      this.held.delete(handle!);
-    }
+    if (held.sockets.length === 0) this.held.delete(handle!);
     const others = userId === undefined ? undefined : this.users.get(userId);
     if (others && takeOut(others, socket) && others.length === 0) this.users.delete(userId!);
     if (this.held.size === 0) this.rest();
@@ -229,13 +250,14 @@ export class SocketRegistry {
 
   private rest(): void {
     clearInterval(this.round);
+    clearTimeout(this.alarm);
     this.round = undefined;
+    this.alarmAt = Infinity;
   }
 
   private stop(): void {
     this.heard.unsubscribe();
     this.rest();
-    for (const { timer } of this.held.values()) clearTimeout(timer);
     this.held.clear();
     this.users.clear();
   }
