@@ -122,14 +122,17 @@ export function unbind(state: SessionState): Promise<void> {
   });
 }
 
-/** Another login came first. If it was this user's, as after a double click, that one counts. */
+/** Another login came first. If it was this user's, as after a double click, that one counts; this holder's id is dead. */
 function joinOrRefuse(state: SessionState, found: SessionRecord, userId: string): void {
-  if (found.userId !== userId) {
-    tellConflict(state);
-    throw new SessionConflictError(state.handle);
+  if (found.userId === userId) {
+    state.record = found;
+    state.outside = false;
+    return;
   }
-  state.record = found;
-  state.outside = false;
+  tellConflict(state);
+  if (found.userId === state.record?.userId) state.record = found;
+  else state.outside = true;
+  throw new SessionConflictError(state.handle);
 }
 
 function tellConflict({ storage, handle, record }: SessionState): void {

@@ -54,6 +54,29 @@ describe.each(['express', 'fastify'])('%s', (platform) => {
     ['asynchronous storage', () => new AsyncStorage()],
   ] as const)('%s', (title, storage) => {
     @Controller()
+    class Contended {
+      constructor(private readonly store: SessionStore<Record<string, any>>) {}
+
+      @Get('contended') async login(@Session() session: AnySession) {
+        await session.login('grace');
+        await session.regenerate();
+        const other = (await this.store.load(session.id))!;
+        await other.login('ada');
+        return session.login('grace').then(
+          () => 'in',
+          (error: Error) => error.name,
+        );
+      }
+    }
+
+    it('a login that was refused, as another user is in by now, tells no dead id (S11, S27)', async () => {
+      const url = await start(platform, Contended, { storage: storage() });
+      const reply = await fetch(`${url}/contended`);
+      expect(await reply.text()).toBe('SessionConflictError');
+      expect(cookieOf(reply)).toBe('');
+    });
+
+    @Controller()
     class Flashing {
       @Get('login') async login(@Session() session: AnySession) {
         session.flash('notice', 'Welcome');
