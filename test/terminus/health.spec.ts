@@ -120,7 +120,8 @@ describeWithServer('SessionHealthIndicator on Redis', () => {
 });
 
 describe('SessionHealthIndicator on PostgreSQL', () => {
-  if (!hasBinary('postgres')) {
+  // In CI it is to fail.
+  if (!hasBinary('postgres') && process.env['CI'] !== 'true') {
     it.skip('is not tested: there is no PostgreSQL to start', () => undefined);
     return;
   }

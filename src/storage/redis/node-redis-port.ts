@@ -1,3 +1,4 @@
+import { within } from '../../awaitable.js';
 import { ReadyGate } from './ready-gate.js';
 import {
   MAX_ABANDONED,
@@ -10,7 +11,6 @@ import {
   type Reply,
   type Subscription,
   tooManyAbandoned,
-  within,
 } from './port.js';
 
 /** What `createClient` and `createCluster` of node-redis make, as far as it is used here. */

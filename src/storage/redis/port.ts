@@ -80,20 +80,3 @@ export function tooManyAbandoned(): RedisUnavailableError {
     `Redis answers none of the last ${MAX_ABANDONED} commands; nothing was sent.`,
   );
 }
-
-/** Rejects with `error()` unless the promise settles in time; what it does afterwards is nobody's concern. */
-export function within<T>(promise: Promise<T>, timeout: number, error: () => Error): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(error()), timeout);
-    promise.then(
-      (value) => {
-        clearTimeout(timer);
-        resolve(value);
-      },
-      (reason: Error) => {
-        clearTimeout(timer);
-        reject(reason);
-      },
-    );
-  });
-}

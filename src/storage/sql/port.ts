@@ -57,20 +57,3 @@ export const noAnswer = (timeout: number): SqlUnavailableError =>
   new SqlUnavailableError(
     `The database did not answer within ${Math.round(timeout)} ms; what was sent may still take effect.`,
   );
-
-/** Rejects with `error()` unless the promise settles in time; what it does afterwards is nobody's concern. */
-export function within<T>(promise: PromiseLike<T>, timeout: number, error: () => Error): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(error()), timeout);
-    promise.then(
-      (value) => {
-        clearTimeout(timer);
-        resolve(value);
-      },
-      (reason: Error) => {
-        clearTimeout(timer);
-        reject(reason);
-      },
-    );
-  });
-}

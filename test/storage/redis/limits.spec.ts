@@ -3,7 +3,7 @@ import { Test, type TestingModule } from '@nestjs/testing';
 import { Redis } from 'ioredis';
 import { SessionModule, SessionStore } from '../../../src/index.js';
 import { RedisStorage } from '../../../src/storage/redis/index.js';
-import { buildSources } from './support/build.js';
+import { buildSources } from '../../support/build.js';
 import { NodeProcess } from './support/node-process.js';
 import { newPrefix } from './support/records.js';
 import { describeWithServer, Server } from './support/server.js';

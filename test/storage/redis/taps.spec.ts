@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { SessionLockError } from '../../../src/index.js';
 import { proofOf } from '../../../src/session/id.js';
 import { RedisStorage } from '../../../src/storage/redis/index.js';
-import { buildSources } from './support/build.js';
+import { buildSources } from '../../support/build.js';
 import { NodeProcess } from './support/node-process.js';
 import { newPrefix, newRecord } from './support/records.js';
 import { describeWithServer, Server, sleep, until } from './support/server.js';

@@ -1,3 +1,4 @@
+import { within } from '../../../awaitable.js';
 import { SessionOptionsError } from '../../../errors.js';
 import {
   type DialectName,
@@ -8,7 +9,6 @@ import {
   type SqlPort,
   type Statement,
   type Value,
-  within,
 } from '../port.js';
 
 /** An instance of Kysely. */
