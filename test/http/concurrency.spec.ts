@@ -5,6 +5,7 @@ import type { AnySession, Bag, RunningApp } from '../support/app.js';
 import { stackPerPlatform, stacks, start } from '../support/app.js';
 import { BasicController, sessionCookies } from '../support/basic.js';
 import { isClearing } from '../support/client.js';
+import { freezeTime, passTime, unfreezeTime } from '../support/clock.js';
 import { forgetGates, gate, settle } from '../support/gate.js';
 
 /** What happened, in order. */
@@ -493,3 +494,33 @@ describe.each(stackPerPlatform)('a lock and a client that leaves: %s', (_title, 
     expect(app.probe.value(client.handle, 'count')).toBe(3);
   });
 });
+
+describe.each(stackPerPlatform)(
+  'many reads at once, of which each is due for a touch: %s',
+  (_title, stack) => {
+    beforeEach(freezeTime);
+    afterEach(unfreezeTime);
+
+    it.each([1, 2])('are a read and an update each, and no more, over %d node(s) (S23)', async (count) => {
+      const { storage, probe } = stack.kind.make();
+      const session = { storage };
+      const nodes = await Promise.all(
+        Array.from({ length: count }, () => start(stack, { controllers: [BasicController], session })),
+      );
+      const clients = nodes.map((node) => node.client());
+      await clients[0]!.get('/set/n/1');
+      const cookie = `sid=${clients[0]!.sid}`;
+      passTime(60_000);
+      probe.forget();
+      // All have read before the first one writes.
+      const updates = probe.hold('update');
+      const replies = Array.from({ length: 30 }, (_, i) => clients[i % count]!.get('/read', { cookie }));
+      await updates.reached(30);
+      updates.open();
+      expect((await Promise.all(replies)).map(({ status }) => status)).toEqual(Array(30).fill(200));
+      expect([probe.of('read').length, probe.of('update').length]).toEqual([30, 30]);
+      expect(probe.peek(clients[0]!.handle)!.touchedAt).toBe(Date.now());
+      await Promise.all(nodes.map((node) => node.stop()));
+    });
+  },
+);

@@ -17,6 +17,7 @@ jest.unstable_mockModule('node:crypto', () => ({
   },
 }));
 const { kinds, open, secretOf, visitor } = await import('../support/session-bench.js');
+const { proofOf, proves } = await import('../../src/session/id.js');
 
 describe.each(kinds)('where ids come from, and how they are checked: %s', (kind) => {
   beforeEach(() => {
@@ -50,4 +51,23 @@ describe.each(kinds)('where ids come from, and how they are checked: %s', (kind)
       [43, 43],
     ]);
   });
+});
+
+it('a stored proof of another length proves nothing, whatever was compared before it (S9)', () => {
+  const secret = 'a'.repeat(43);
+  const proof = proofOf(secret);
+  for (const wrong of [proof.slice(0, -1), proof.slice(0, 1), '', `${proof}A`]) {
+    expect(proves(secret, proof)).toBe(true);
+    expect(proves(secret, wrong)).toBe(false);
+  }
+});
+
+it('an id of one’s own that starts like a handle is all secret: no part of it is public (S2)', async () => {
+  const bench = await open('memory storage');
+  const start = 'A'.repeat(22);
+  for (const rest of ['x', 'x'.repeat(21)]) {
+    const session = await bench.store.create({ id: `${start}.${rest}` });
+    expect(session.handle).not.toBe(start);
+    expect(await bench.store.load(`${start}.${rest}`)).toBeDefined();
+  }
 });
