@@ -25,6 +25,8 @@ export class HeldHttp1Calls extends HeldCalls {
   private readonly fields = this.response as unknown as Fields;
   /** The trailers as they were when `end` was called. */
   private trailer = '';
+  /** Carries out what was put off. */
+  private goOn: (() => void) | undefined;
 
   protected override isPlain(method: Method, args: unknown[]): boolean {
     const { response, sent, hasHeldHead } = this;
@@ -82,11 +84,33 @@ export class HeldHttp1Calls extends HeldCalls {
     fields._trailer = this.trailer;
     fields.finished = false;
     pretending.delete(fields);
+    this.goOn?.();
   }
 
   /** Node does, as the response has ended for it. */
   protected override refuse(_standIn: unknown, { next, args }: Call): unknown {
+    this.putOffDestroy();
     return next.apply(this.response, args);
+  }
+
+  /**
+   * Who is refused may destroy the response, as `pipeline` does. What had been said before would be on its way by then,
+   * so it goes out first.
+   */
+  private putOffDestroy(): void {
+    const { response } = this;
+    if (this.goOn) return;
+    const own = Object.getOwnPropertyDescriptor(response, 'destroy');
+    let destroy: (() => void) | undefined;
+    response.destroy = (error) => {
+      destroy ??= () => void response.destroy(error);
+      return response;
+    };
+    this.goOn = () => {
+      delete (response as { destroy?: unknown }).destroy;
+      if (own) Object.defineProperty(response, 'destroy', own);
+      if (destroy) process.nextTick(destroy);
+    };
   }
 }
 

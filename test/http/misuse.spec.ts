@@ -1,4 +1,4 @@
-import { Readable } from 'node:stream';
+import { pipeline, Readable } from 'node:stream';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import {
   type ArgumentsHost,
@@ -45,7 +45,7 @@ function attempt(note: Note, what: string, deed: () => unknown): void {
   }
 }
 
-const called = (note: Note, what: string) => (error?: Error) =>
+const called = (note: Note, what: string) => (error?: Error | null) =>
   note(`${what} called back with ${codeOf(error)}`);
 
 function look(note: Note, raw: any): void {
@@ -265,6 +265,10 @@ const rawDeeds: Record<string, Deed> = {
     Readable.from(['one']).pipe(raw);
     Readable.from(['two']).pipe(raw);
   },
+  'a pipeline and an end'(raw, note) {
+    pipeline(Readable.from(['one', 'two']), raw, called(note, 'pipeline'));
+    raw.end('first');
+  },
   'a write after it was destroyed'(raw, note) {
     raw.destroy();
     attempt(note, 'write', () => raw.write('first', called(note, 'write')));
@@ -361,6 +365,13 @@ const ownDeeds: Record<string, Deed> = {
     raw.write('first ');
     attempt(note, 'send', () => response.send('second'));
     if (!raw.writableEnded) attempt(note, 'end', () => raw.end('third'));
+  },
+  'answers by a stream and by Node'(response, note) {
+    const raw = response.raw ?? response;
+    if (response.raw) response.send(Readable.from(['fi', 'rst']));
+    else Readable.from(['fi', 'rst']).pipe(raw);
+    raw.on('error', (error: Error) => note(`event ${codeOf(error)}`));
+    attempt(note, 'end', () => raw.end('second'));
   },
   'writes and throws'(response) {
     const raw = response.raw ?? response;
