@@ -46,7 +46,9 @@ export function attachExchange(response: ServerResponse, exchange: Outgoing): Sa
   }
   const link = new SaveBeforeSend(response, exchange, natives);
   request[LINK] = link;
-  if (hasOwnMethod(response)) standBeforeOthers(link, isPrepared);
+  // Node's own request comes from middleware, and more of that may follow. A route of Fastify has another.
+  const isEarly = !isPrepared && exchange.request === request;
+  if (isEarly || hasOwnMethod(response)) standBeforeOthers(link, isPrepared);
   else if (!isPrepared) {
     response.writeHead = hooks.writeHead as ServerResponse['writeHead'];
     response.write = hooks.write as ServerResponse['write'];

@@ -20,6 +20,8 @@ export type { SessionHeaders } from './response-headers.js';
 
 /** Whom the response works for: the exchange of one request. */
 export interface Outgoing {
+  /** As the platform has it. */
+  readonly request?: object;
   /** Saves what is not saved yet. May throw or reject: then the answer must be replaced. */
   settle(): Awaitable<void>;
   /** Whether anybody used the session since all was saved. */

@@ -254,23 +254,32 @@ describe.each(storageKinds.map((kind) => [kind.name, kind] as const))('Express, 
 });
 
 describe.each(stacks.filter(([, { platform }]) => platform === 'fastify'))('%s', (_title, stack) => {
-  describe.each(Object.keys(wrappers))('%s', (wrapper) => {
-    it.each(PATHS)('%s has its cookie, and the session is saved by the last byte (S37)', async (path) => {
-      seen = [];
-      const app = await start(stack, {
-        controllers: [Ways],
-        configure: (nest) => void nest.use(wrappers[wrapper]!()),
+  describe.each(['in the application', 'after the session was asked for'])('%s', (place) => {
+    describe.each(Object.keys(wrappers))('%s', (wrapper) => {
+      it.each(PATHS)('%s has its cookie, and the session is saved by the last byte (S37)', async (path) => {
+        seen = [];
+        const app = await start(stack, {
+          controllers: [Ways],
+          configure: (nest) => {
+            const store = nest.get<SessionStore<Bag>>(SessionStore);
+            if (place !== 'in the application')
+              nest.use((request: any, response: any, next: (error?: unknown) => void) =>
+                store.of(request, response).then(() => next(), next),
+              );
+            nest.use(wrappers[wrapper]!());
+          },
+        });
+        const client = app.client();
+        let stored: unknown;
+        const reply = await client.get(`/${path}`, {
+          headers: { 'accept-encoding': 'gzip' },
+          atEnd: () => (stored = app.probe.value(client.handle, 'n')),
+        });
+        expectGood(path, reply, stored, wrapper);
+        await settle();
+        expectSeen(wrapper, 1);
+        await app.stop();
       });
-      const client = app.client();
-      let stored: unknown;
-      const reply = await client.get(`/${path}`, {
-        headers: { 'accept-encoding': 'gzip' },
-        atEnd: () => (stored = app.probe.value(client.handle, 'n')),
-      });
-      expectGood(path, reply, stored, wrapper);
-      await settle();
-      expectSeen(wrapper, 1);
-      await app.stop();
     });
   });
 });
