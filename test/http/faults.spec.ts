@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Controller, Get, Res } from '@nestjs/common';
-import { Session, SessionStorageError, SessionTooLargeError } from '../../src/index.js';
+import { Session, SessionLock, SessionStorageError, SessionTooLargeError } from '../../src/index.js';
 import type { AnySession, RunningApp } from '../support/app.js';
 import { logs, rawResponse, stacks, start } from '../support/app.js';
 import { BasicController, sessionCookies } from '../support/basic.js';
@@ -84,6 +84,13 @@ class FaultController {
     await gate('late').pass();
     session.set('n', 2);
     raw.end(' late');
+  }
+
+  @Get('locked-stream')
+  @SessionLock()
+  lockedStream(@Session() session: AnySession, @Res() response: any) {
+    rawResponse(response).write('some');
+    session.set('n', 2);
   }
 
   @Get('goes-on')
@@ -286,6 +293,13 @@ describe.each([...overHttp1, ...overHttp2])('when the storage fails: %s', (_titl
     app.probe.fail('update');
     gate('late').open();
     await expect(exchange.done).rejects.toThrow();
+    expect(app.probe.value(client.handle, 'n')).toBe(1);
+  });
+
+  it('so does one that a locked route made of an answer that goes on: it is not ended as if it were whole (S51)', async () => {
+    const client = await visitor();
+    app.probe.fail('update');
+    await expect(client.get('/locked-stream')).rejects.toThrow();
     expect(app.probe.value(client.handle, 'n')).toBe(1);
   });
 

@@ -77,6 +77,31 @@ describe.each(['express', 'fastify'])('%s', (platform) => {
     });
 
     @Controller()
+    class Revoking {
+      constructor(private readonly store: SessionStore<Record<string, any>>) {}
+
+      @Get('revoke') async revoke(@Session() session: AnySession) {
+        session.set('n', 1);
+        await session.save();
+        return String(await this.store.revoke(session.handle));
+      }
+      @Get('all') async all(@Session() session: AnySession) {
+        await session.login('ada');
+        return String((await this.store.destroyByUser('ada')) === 1);
+      }
+    }
+
+    it.each(['revoke', 'all'])(
+      'a session that is made, and ended before its answer is out, tells no dead id (S27, S29): %s',
+      async (path) => {
+        const url = await start(platform, Revoking, { storage: storage() });
+        const reply = await fetch(`${url}/${path}`);
+        expect(await reply.text()).toBe('true');
+        expect(cookieOf(reply)).toBe('');
+      },
+    );
+
+    @Controller()
     class Flashing {
       @Get('login') async login(@Session() session: AnySession) {
         session.flash('notice', 'Welcome');

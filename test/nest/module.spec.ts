@@ -289,6 +289,28 @@ describe('what can be injected', () => {
     expect(calls).toEqual(['open', 'close']);
   });
 
+  it('a storage of two modules is opened once, and closed when the last one is', async () => {
+    const calls: string[] = [];
+    class Watched extends MemoryStorage {
+      override open() {
+        calls.push('open');
+      }
+      override close() {
+        calls.push('close');
+      }
+    }
+    const storage = new Watched();
+    const [one, two] = [
+      await start(Test.createTestingModule({ imports: [SessionModule.forRoot({ storage })] })),
+      await start(Test.createTestingModule({ imports: [SessionModule.forRoot({ storage })] })),
+    ];
+    expect(calls).toEqual(['open']);
+    await one.close();
+    expect(calls).toEqual(['open']);
+    await two.close();
+    expect(calls).toEqual(['open', 'close']);
+  });
+
   it('a storage that does not open stops the start', async () => {
     class Closed extends MemoryStorage {
       override open(): Promise<void> {

@@ -187,7 +187,13 @@ describe.each(kinds)('events: %s', (kind) => {
   it.each<[damaged: string, damage: object]>([
     ['proof', { proof: undefined }],
     ['deadline', { expiresAt: '2030-01-01' }],
-    ['start', { createdAt: undefined }],
+    ['start', { createdAt: NaN }],
+    ['last use', { touchedAt: undefined }],
+    ['login', { authenticatedAt: Infinity }],
+    ['timeout', { ttl: NaN }],
+    ['user', { userId: 7 }],
+    ['client', { client: {} }],
+    ['handle', { handle: 'A'.repeat(22) }],
     ['data', { data: null }],
   ])(
     'corrupt, when the %s of a record is damaged: it counts as absent, for who holds it too (S49)',

@@ -12,6 +12,7 @@ import {
   stored,
   visitor,
 } from '../support/session-bench.js';
+import { Probe } from '../support/storages.js';
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -228,4 +229,34 @@ describe.each(kinds)('expireIn: %s', (kind) => {
       expect(session.expiresAt).toEqual(before);
     },
   );
+});
+
+describe('a storage that says for ever that a session is not as expected', () => {
+  class Mistaken extends MemoryStorage {
+    isMistaken = false;
+    override update(...args: Parameters<MemoryStorage['update']>) {
+      return this.isMistaken ? 'conflict' : super.update(...args);
+    }
+  }
+
+  it.each<[what: string, change: (session: AnySession) => void]>([
+    ['values', (session) => session.set('n', 2)],
+    ['a timeout', (session) => session.expireIn('30d')],
+    ['both', (session) => (session.set('n', 2), session.expireIn('30d'))],
+  ])('is asked once or twice, and then believed: %s', async (_what, change) => {
+    const storage = new Mistaken();
+    const bench = await open(
+      'memory storage',
+      { touchAfter: 0 },
+      { storage, probe: new Probe(storage, storage) },
+    );
+    const { id } = await bench.store.create({ data: { n: 1 } });
+    const session = await loaded(bench, id);
+    storage.isMistaken = true;
+    bench.probe.forget();
+    change(session);
+    await expect(session.save()).rejects.toBeInstanceOf(SessionGoneError);
+    expect(bench.probe.of('update').length).toBeLessThanOrEqual(2);
+    expect((await loaded(bench, id)).get('n')).toBe(1);
+  });
 });

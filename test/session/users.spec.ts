@@ -1,8 +1,8 @@
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { SessionError, SessionGoneError } from '../../src/index.js';
+import { MemoryStorage, SessionError, SessionGoneError, SessionStorageError } from '../../src/index.js';
 import { freezeTime, passTime, unfreezeTime } from '../support/clock.js';
-import { type Bench, failureOf, kinds, loaded, open, secretOf } from '../support/session-bench.js';
+import { type Bench, failureOf, kinds, loaded, open, secretOf, storageOf } from '../support/session-bench.js';
 
 const HOUR = 3_600_000;
 
@@ -209,4 +209,40 @@ describe.each(kinds)("a user's sessions: %s", (kind) => {
       expect(await bench.store.count()).toBe(2);
     },
   );
+});
+
+describe.each(kinds)('a storage that answers with what is no list of records: %s', (kind) => {
+  class Wrong extends MemoryStorage {
+    records: any = null;
+    override byUser() {
+      return this.records;
+    }
+    override list() {
+      return { records: this.records, cursor: undefined };
+    }
+  }
+
+  it('has failed, if it gives no list (S49, S51)', async () => {
+    const { store } = await open(kind, {}, storageOf(kind, new Wrong()));
+    for (const work of [
+      () => store.listByUser('ada'),
+      () => store.destroyByUser('ada'),
+      () => store.tapByUser('ada', () => undefined),
+    ]) {
+      expect(await failureOf(work)).toBeInstanceOf(SessionStorageError);
+    }
+  });
+
+  it('what is no record of that user is none of his, nor ended as his (S33, S49)', async () => {
+    const storage = new Wrong();
+    const bench = await open(kind, {}, storageOf(kind, storage));
+    const { handle } = await bench.store.create({ userId: 'ada' });
+    const others = [await bench.store.create({ userId: 'grace' }), await bench.store.create()];
+    const records = [handle, ...others.map((session) => session.handle)].map((each) => storage.read(each));
+    storage.records = [null, undefined, 'text', {}, ...records];
+    expect((await bench.store.listByUser('ada')).map((info) => info.handle)).toEqual([handle]);
+    expect((await bench.store.list()).sessions).toHaveLength(3);
+    expect(await bench.store.destroyByUser('ada')).toBe(1);
+    expect(await bench.store.count()).toBe(2);
+  });
 });
