@@ -48,5 +48,6 @@ it('histories hold with encryption, though no text is ever the same twice', asyn
     const { module, store } = await open('memory storage', { ...OPTIONS, encryption }, { storage, probe });
     nodes.push({ store, exchanges: module.get(Exchanges) });
   }
-  await runMany(100, Number(process.env['HISTORY_SEED'] ?? 1), { nodes, storages });
+  const count = Number(process.env['HISTORIES'] ?? 100);
+  await runMany(count, Number(process.env['HISTORY_SEED'] ?? 1), { nodes, storages });
 }, 600_000);

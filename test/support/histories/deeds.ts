@@ -2,7 +2,7 @@ import type { SessionStore } from '../../../src/index.js';
 import type { Exchanges } from '../../../src/http/exchanges.js';
 import type { Bag } from '../session-bench.js';
 import { passTime } from '../clock.js';
-import { type Client, Holder, openerOf, type Opener } from './holder.js';
+import { type Client, Holder, openerOf, type Opener, type Unsaved, type Written } from './holder.js';
 import { HOLDERS, keyOf, type Operation, timeOf, ttlOf, userOf } from './plan.js';
 import { Random } from './random.js';
 import { requestOf, Unsent } from './respond.js';
@@ -184,7 +184,7 @@ class Actor {
           if (id !== undefined) holder.session = await this.node.store.load(id);
         } else {
           const response = new Unsent(requestOf(ids));
-          response.tells = (id) => this.tells(id);
+          response.tells = (id, status) => this.tells(id, status !== 200);
           this.response = response;
           holder.exchange = await this.node.exchanges.open(response.req, response);
           holder.session = holder.exchange.session;
@@ -237,13 +237,11 @@ class Actor {
         try {
           await this.act(operation);
         } catch (error) {
-          if (deed === 'login') holder.unsaved.delete('ttl');
-          // A login on a session that had ended, and could not start another. After the headers, and on a session that is
-          // another's by now, it is refused before that.
-          const isRefused =
-            codeOf(error) === 'ERR_SESSION_CONFLICT' ||
-            (holder.headersAt !== undefined && holder.headersAt <= began);
-          if (deed === 'login' && holder.has && holder.isOutside && !isRefused) holder.restarts(ledger.now());
+          // A login that found its session ended, and could not start another. That the session has ended does not say that
+          // the login found it: it may have failed before, and then it leaves all as it was.
+          const startsAnew =
+            holder.creates === operation || /A new session must be stored/.test(String(error));
+          if (deed === 'login' && holder.has && holder.isOutside && startsAnew) holder.restarts(ledger.now());
           if (deed !== 'respond') holder.refused = new Map(holder.unsaved);
           const wasAlone = this.active === 1 && this.overlapped < began;
           if (!this.isDue(operation, error, has, wasAlone)) throw error;
@@ -307,18 +305,11 @@ class Actor {
       case 'locked':
         return holder.exchange && this.locked(operation);
       case 'regenerate':
-      case 'login': {
-        if (operation.deed === 'login' && holder.has) holder.loginFrom = { operation, at: began };
-        const options = operation.pick % 5 === 0 ? { ttl: ttlOf(operation) } : {};
-        if (operation.deed === 'login' && options.ttl !== undefined) {
-          holder.writes('ttl', String(options.ttl * 1_000));
-          unsaved.set('ttl', holder.unsaved.get('ttl')!);
-        }
-        await (operation.deed === 'login' ? session.login(userOf(operation), options) : session.regenerate());
-        // A rotation that came second stored nothing.
-        if (holder.madeBy === operation) holder.acknowledged(`${operation.deed}() resolved`, unsaved);
-        return this.learn();
-      }
+        await session.regenerate();
+        return this.hasRotated(operation, unsaved);
+      case 'login':
+        await this.login(operation, unsaved);
+        return this.hasRotated(operation, unsaved);
       case 'logout':
         await session.logout();
         if (!holder.hadFaults && holder.has && !holder.isOutside)
@@ -332,6 +323,34 @@ class Actor {
       case 'respond':
         return this.respond();
     }
+  }
+
+  private async login(operation: Operation, unsaved: Map<string, Written>): Promise<void> {
+    const { holder, world } = this;
+    if (holder.has) holder.loginsFrom.set(operation, world.ledger.now());
+    const options = operation.pick % 5 === 0 ? { ttl: ttlOf(operation) } : {};
+    const before = holder.unsaved.get('ttl');
+    if (options.ttl !== undefined) {
+      holder.writes('ttl', String(options.ttl * 1_000));
+      unsaved.set('ttl', holder.unsaved.get('ttl')!);
+    }
+    const wished = holder.unsaved.get('ttl');
+    try {
+      await holder.session!.login(userOf(operation), options);
+    } catch (error) {
+      // What was wished for before a login that failed still is.
+      if (holder.unsaved.get('ttl') === wished) holder.unsaved.delete('ttl');
+      if (before && !holder.unsaved.has('ttl')) holder.unsaved.set('ttl', before);
+      holder.staysAsBefore(operation);
+      throw error;
+    }
+  }
+
+  /** One that came second stored nothing. */
+  private hasRotated(operation: Operation, unsaved: Unsaved): void {
+    const { holder } = this;
+    if (holder.madeBy === operation) holder.acknowledged(`${operation.deed}() resolved`, unsaved);
+    this.learn();
   }
 
   /** A tap by id alone. */
@@ -447,8 +466,8 @@ class Actor {
     if (madeBy && session) this.deeds.ids.push(session.id);
   }
 
-  private tells(id: string | undefined): void {
-    this.holder.tells(id);
+  private tells(id: string | undefined, isReplaced: boolean): void {
+    this.holder.tells(id, isReplaced);
     if (id) this.deeds.ids.push(id);
   }
 

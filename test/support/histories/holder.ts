@@ -6,11 +6,17 @@ import type { Known, Ledger } from './ledger.js';
 import type { Operation } from './plan.js';
 
 /** What a holder wrote and was not told to be stored; null: it removed it. */
-interface Written {
+export interface Written {
   readonly text: string | null;
   readonly at: number;
 }
 export type Unsaved = ReadonlyMap<string, Written>;
+
+/** Since when a holder is of a session's present user, and the how manieth user that is. */
+interface Base {
+  readonly at: number;
+  readonly epoch: number;
+}
 
 /** A browser: its cookie, and all others that it ever had. */
 export interface Client {
@@ -38,7 +44,7 @@ export class Holder {
   client: Client | undefined;
 
   /** Since when it is of the session's present user, as far as it knows, and the how manieth user that is. */
-  readonly bases = new Map<string, { readonly at: number; readonly epoch: number }>();
+  readonly bases = new Map<string, Base>();
   /** When it last had the lock of a session. */
   readonly grants = new Map<string, number>();
   /** When it last saw which secret opens a session. */
@@ -55,6 +61,8 @@ export class Holder {
   has: Opener | undefined;
   /** With what it made that id, if it did not come with it. */
   madeBy: Operation | undefined;
+  /** With what it last asked for a new session to be stored. */
+  creates: Operation | undefined;
   /** The sessions that it ended, and the ones of which it knows that. */
   readonly ended = new Set<string>();
   readonly knowsEnded = new Set<string>();
@@ -84,9 +92,23 @@ export class Holder {
     return this.has && this.ledger.known(this.has.handle);
   }
 
-  comesAs(handle: string, at: number, epoch: number): void {
+  /** @param by with what it came to be so */
+  comesAs(handle: string, at: number, epoch: number, by?: Operation): void {
+    if (by && !this.basesBefore.has(by)) this.basesBefore.set(by, { handle, base: this.bases.get(handle) });
     this.bases.set(handle, { at, epoch });
   }
+
+  /** A login that failed, and did not learn what it came to: it is whose it was before. */
+  staysAsBefore(operation: Operation): void {
+    const before = this.basesBefore.get(operation);
+    if (!before?.base || this.madeBy === operation) return;
+    this.bases.set(before.handle, before.base);
+    this.ledger.known(before.handle).disown(this, before.base.at);
+  }
+  private readonly basesBefore = new Map<
+    Operation,
+    { readonly handle: string; readonly base: Base | undefined }
+  >();
 
   makes(handle: string, proof: string, by: Operation): void {
     this.has = { handle, proof };
@@ -115,10 +137,10 @@ export class Holder {
 
   /** Whether what this operation creates has to be free of what was before it, and since when. */
   newSince(operation: Operation): number {
-    return this.loginFrom?.operation === operation ? this.loginFrom.at : this.restarted;
+    return this.loginsFrom.get(operation) ?? this.restarted;
   }
-  /** A login on a session that was stored. */
-  loginFrom: { readonly operation: Operation; readonly at: number } | undefined;
+  /** When the logins on a session that was stored began: there may be several at once. */
+  readonly loginsFrom = new Map<Operation, number>();
 
   /** What it was told to be stored must have been: nobody else but its own later writes can have come before it. */
   acknowledged(what: string, unsaved: Unsaved): void {
@@ -157,13 +179,17 @@ export class Holder {
       this.ledger.broken('it ran although another had logged in (S57)');
   }
 
-  /** What the client is told with the headers: an id, that the session has ended (empty), or nothing. */
-  tells(id: string | undefined): void {
+  /**
+   * What the client is told with the headers: an id, that the session has ended (empty), or nothing.
+   *
+   * @param isReplaced with an error, as the session could not be saved
+   */
+  tells(id: string | undefined, isReplaced: boolean): void {
     const { ledger, has, madeBy } = this;
     this.headersAt = ledger.now();
     if (this.client && id !== undefined && !this.hasLeft) this.client.id = id || undefined;
     const isLive = has !== undefined && ledger.opens(has.handle, has.proof);
-    if (id) this.tellsId(openerOf(id));
+    if (id) this.tellsId(openerOf(id), isReplaced);
     else if (id === '') {
       if (!this.came.some(({ handle }) => this.ended.has(handle)))
         ledger.broken('a client was told that a session has ended which this request did not end (S29)');
@@ -173,7 +199,7 @@ export class Holder {
       ledger.broken('a client was not told that its session has ended (S28)');
   }
 
-  private tellsId({ handle, proof }: Opener): void {
+  private tellsId({ handle, proof }: Opener, isReplaced: boolean): void {
     const { ledger } = this;
     const known = ledger.known(handle);
     if (!known.proofs.has(proof)) return ledger.broken('a client was told an id that never opened a session');
@@ -184,7 +210,10 @@ export class Holder {
     const { applied, delivered } = this.seen.get(handle)!;
     if (died < applied) ledger.broken('a client was told an id whose death this request has seen (S11, S27)');
     const endKnown = known.endKnown.get(this.node) ?? Infinity;
-    if (!this.couldNotLook && (endKnown < this.respondsSince! || (this.madeBy && endKnown < delivered)))
+    // Whoever left is told nothing. And where the session could not be saved the storage is not asked again: an id that may
+    // be dead is better than a login that is lost (S18).
+    const couldLook = !this.couldNotLook && !this.hasLeft && !isReplaced;
+    if (couldLook && (endKnown < this.respondsSince! || (this.madeBy && endKnown < delivered)))
       ledger.broken('a client was told the id of a session that this node knew to have ended (S27)');
   }
 }

@@ -31,7 +31,7 @@ export class Known {
   readonly users: {
     readonly userId: string | undefined;
     readonly at: number;
-    readonly by: Holder | undefined;
+    by: Holder | undefined;
   }[] = [];
   /** When each proof died; undefined: it opens the session. */
   readonly proofs = new Map<string, number | undefined>();
@@ -41,6 +41,8 @@ export class Known {
   readonly counts = new Map<string, number>();
   /** Which holder last gave it a timeout of its own, or took it away. */
   ttlBy: Holder | undefined;
+  /** Whoever created it was told so. */
+  isAnswered = false;
   /** When each key was last set. */
   readonly setAt = new Map<string, number>();
   /** Since when each node knows that it has ended. */
@@ -56,6 +58,11 @@ export class Known {
   hasChangedHands(holder: Holder, handle: string): boolean {
     const since = holder.bases.get(handle)?.at ?? Infinity;
     return this.users.some(({ at, by }, i) => i > 0 && at > since && by !== holder);
+  }
+
+  /** That this holder logged in since then it never learnt: to it, somebody else did. */
+  disown(holder: Holder, since: number): void {
+    for (const user of this.users) if (user.by === holder && user.at > since) user.by = undefined;
   }
 
   diedAt(proof: string): number | undefined {
@@ -111,6 +118,7 @@ export class Ledger {
   }
 
   begin(method: Call['method'], handle: string, given: unknown, node: number, by: Acting | undefined): Call {
+    if (method === 'create' && by?.holder) by.holder.creates = by.operation;
     return { method, handle, given, node, by, began: this.now() };
   }
 
@@ -145,6 +153,7 @@ export class Ledger {
   delivered(call: Call, result: unknown): void {
     const { method, handle, by, node } = call;
     const holder = by?.holder;
+    if (method === 'create' && result === true) this.known(handle).isAnswered = true;
     if (method === 'destroy' && result === true) {
       const { endKnown } = this.known(handle);
       if (!endKnown.has(node)) endKnown.set(node, this.now());
@@ -159,6 +168,7 @@ export class Ledger {
         isLive: record !== undefined && Date.now() < record.expiresAt,
       });
     }
+    if (method === 'read' && result) this.tellsWhose(call, holder, result as SessionRecord);
     const change = (method === 'update' ? call.given : {}) as SessionChange;
     const seesTheProof = method === 'read' || change.expected?.proof !== undefined || result === 'gone';
     if (seesTheProof || (method === 'create' && result === true))
@@ -166,7 +176,7 @@ export class Ledger {
     if (method === 'create' && result === true) {
       holder.makes(handle, (call.given as SessionRecord).proof, by.operation);
       // What it wrote to the session that ended went with that.
-      if (holder.loginFrom?.operation === by.operation) holder.unsaved.clear();
+      if (holder.loginsFrom.has(by.operation)) holder.unsaved.clear();
     }
     if (change.proof !== undefined && result === 'ok') holder.makes(handle, change.proof, by.operation);
     // A rotation whose answer was lost is learnt by reading.
@@ -179,13 +189,25 @@ export class Ledger {
       holder.makes(handle, tried.proof, by.operation);
   }
 
-  private created(call: Call, known: Known, record: SessionRecord, result: boolean): void {
-    if (result !== !known.record) this.broken('create() gave a wrong answer', String(result));
+  /** What makes a holder the one of now: its own request or load, and a login of the user who is in. */
+  private tellsWhose({ handle, by, applied }: Call, holder: Holder, { userId }: SessionRecord): void {
+    const { operation } = by!;
+    const joins = operation.deed === 'login' && userOf(operation) === userId;
+    const epoch = this.known(handle).users.findLastIndex(({ at }) => at <= applied!);
+    if (holder.isLoading || joins) holder.comesAs(handle, applied!, epoch, operation);
+  }
+
+  private created(call: Call, before: Known, record: SessionRecord, result: boolean): void {
+    if (result !== !before.record) this.broken('create() gave a wrong answer', String(result));
     if (!result) return;
     const holder = call.by?.holder;
-    // A creation whose answer was lost is of no account.
-    if (known.endedAt !== undefined && known.users[0]!.by !== holder)
+    const hasEnded = before.endedAt !== undefined;
+    if (hasEnded && (before.isAnswered || before.users[0]!.by !== holder))
       this.broken('a session that ended came back (S27)');
+    // A creation whose answer was lost is of no account: where it has ended, the same holder may store another session
+    // under the id, which nobody else ever knew, and what is known of the first is not true of that.
+    if (hasEnded) this.sessions.delete(call.handle);
+    const known = this.known(call.handle);
     known.record = record;
     known.users.push({ userId: record.userId, at: call.applied!, by: holder });
     known.proofs.set(record.proof, undefined);
@@ -199,14 +221,8 @@ export class Ledger {
     this.wrote(call, known, record.data);
   }
 
-  private wasRead({ handle, by, applied }: Call, known: Known, result: SessionRecord | undefined): void {
+  private wasRead({ handle }: Call, known: Known, result: SessionRecord | undefined): void {
     if (!same(result, known.record)) this.broken('read() gave other data than were stored', handle);
-    const holder = by?.holder;
-    if (!holder || !result) return;
-    // What makes a holder the one of now: its own request or load, and a login of the user who is in.
-    const { deed } = by.operation;
-    const joins = deed === 'login' && userOf(by.operation) === result.userId;
-    if (holder.isLoading || joins) holder.comesAs(handle, applied!, known.users.length - 1);
   }
 
   private updated(call: Call, known: Known, change: SessionChange, result: UpdateResult): void {
@@ -224,7 +240,7 @@ export class Ledger {
     if (change.proof !== undefined) {
       for (const [proof, died] of known.proofs) if (died === undefined) known.proofs.set(proof, call.applied);
       known.proofs.set(change.proof, undefined);
-      holder?.comesAs(call.handle, call.applied!, known.users.length - 1);
+      holder?.comesAs(call.handle, call.applied!, known.users.length - 1, call.by!.operation);
     }
     this.wrote(call, known, change.set ?? {});
   }

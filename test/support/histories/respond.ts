@@ -19,7 +19,7 @@ export function requestOf(ids: readonly string[]): IncomingMessage {
 /** A response that nobody receives, and what becomes of it. */
 export class Unsent extends ServerResponse {
   /** Called when the headers go out, with the id in the cookie; empty if it is cleared. */
-  tells: (id: string | undefined) => void = () => {};
+  tells: (id: string | undefined, status: number) => void = () => {};
   sentStatus: number | 'broken off' | undefined;
   private headersOut = () => {};
   private over = () => {};
@@ -35,7 +35,7 @@ export class Unsent extends ServerResponse {
   ): this {
     this.sentStatus = status;
     const [cookie] = [this.getHeader('set-cookie') ?? []].flat().map(String);
-    this.tells(cookie === undefined ? undefined : parseSetCookie(cookie).value);
+    this.tells(cookie === undefined ? undefined : parseSetCookie(cookie).value, status);
     super.writeHead(status, reason as string, headers);
     this.headersOut();
     return this;
