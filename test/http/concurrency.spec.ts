@@ -463,6 +463,20 @@ describe.each(stacks)('requests side by side: %s', (_title, stack) => {
     expect((await client.get('/locked')).status).toBe(200);
   });
 
+  it('what it wrote is saved before the next one is in (S54)', async () => {
+    const client = await visitor();
+    const updates = app.probe.hold('update', { times: 1 });
+    const first = client.get('/locked-throws');
+    await updates.reached();
+    const second = client.get('/locked');
+    await settle();
+    expect(story).toEqual([]);
+    updates.open();
+    expect((await first).status).toBe(500);
+    expect((await second).status).toBe(200);
+    expect(story).toEqual(['enter', 'leave']);
+  });
+
   it('tap inside SessionLock just runs', async () => {
     const client = await visitor();
     await client.get('/increment');

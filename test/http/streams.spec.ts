@@ -81,6 +81,32 @@ class StreamsController {
     raw.end(' late');
   }
 
+  @Get('insists-late')
+  async insistsLate(@Session() session: AnySession, @Res() response: any) {
+    const raw = rawResponse(response);
+    session.get('n');
+    raw.write('early');
+    await gate('late').pass();
+    let ran = false;
+    session.set('n', 1);
+    for (const deed of [
+      () => session.save(),
+      () => session.start(),
+      () => session.tap(() => (ran = true)),
+      () => session.login('ada'),
+      () => this.store.save(session),
+    ]) {
+      seen.push(
+        await deed().then(
+          () => 'stored',
+          (error: Error) => error.message,
+        ),
+      );
+    }
+    seen.push(ran);
+    raw.end(' late');
+  }
+
   @Get('leaves-late')
   async leavesLate(@Session() session: AnySession, @Res() response: any) {
     const raw = rawResponse(response);
@@ -563,6 +589,17 @@ describe.each(stacks)('responses on the wire: %s', (_title, stack) => {
       expect(app.probe.of('destroy')).toHaveLength(path === 'leaves-late' ? 1 : 0);
     },
   );
+
+  it('nor is one that is stored on purpose: that is an error at the call, which no client could be told of later', async () => {
+    seen = [];
+    const exchange = app.client().open('/streams/insists-late');
+    await exchange.firstData;
+    gate('late').open();
+    const reply = await exchange.done;
+    expect([reply.text, reply.setCookies]).toEqual(['early late', []]);
+    expect(seen).toEqual([...Array(5).fill(expect.stringContaining('before the headers go out')), false]);
+    expect(app.probe.of('create')).toEqual([]);
+  });
 
   it('two requests sent at once on one connection get two whole answers in order', async () => {
     const ask = (path: string, end = '') => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${end}\r\n`;

@@ -417,6 +417,24 @@ describe.each(kinds)('maxBytes: %s', (kind) => {
     expect((await loaded(bench, id)).get('c')).toHaveLength(900);
   });
 
+  it('where several writers together were too much, only what makes it smaller is stored (S55)', async () => {
+    const { id } = await bench.store.create({ data: { a: 'x'.repeat(200) } });
+    const writers = [await loaded(bench, id), await loaded(bench, id)];
+    for (const [i, writer] of writers.entries()) writer.set(`by${i}`, 'x'.repeat(600));
+    for (const writer of writers) await writer.save();
+
+    const session = await loaded(bench, id);
+    session.set('a', 'y'.repeat(200));
+    await expect(session.save()).rejects.toThrow(SessionTooLargeError);
+    session.set('a', 'y'.repeat(100));
+    await session.save();
+    session.remove('by0');
+    await session.save();
+    session.set('b', 'x'.repeat(100));
+    await session.save();
+    expect(Object.keys(stored(bench, session)!).toSorted()).toEqual(['a', 'b', 'by1']);
+  });
+
   it('a session that was too large is usable when it is smaller again', async () => {
     const { id } = await bench.store.create({ data: { a: 1 } });
     const session = await loaded(bench, id);
