@@ -112,8 +112,11 @@ export class Deeds {
         return;
       }
       case 'pass':
-        // A call that is under way began before.
-        for (let line; line !== world.line; await line) line = world.line;
+        // A call that is under way began before, and whoever made it has had its answer.
+        for (let line; line !== world.line; await new Promise((resolve) => void setImmediate(resolve))) {
+          line = world.line;
+          await line;
+        }
         passTime(timeOf(operation));
         return world.ledger.expire();
       case 'purge':

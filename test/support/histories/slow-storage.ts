@@ -40,13 +40,28 @@ export interface World {
 /** Turns after which a lease that nobody releases runs out. */
 const HOLD = 20;
 
-/** The lock ran out: whoever holds it may not write any more, and the next one in line has it. */
-export async function loseLock({ leases, ledger }: World, handle: string): Promise<void> {
-  const lease = leases.get(handle);
-  if (!lease) return;
-  leases.delete(handle);
-  ledger.locksLost.add(handle);
-  await lease.release();
+/** The calls of a storage that takes its time are carried out one after another. */
+function inLine<T>(world: World, work: () => Awaitable<T>): Awaitable<T> {
+  if (!world.line) return work();
+  const done = world.line.then(work);
+  world.line = done.catch(() => undefined);
+  return done;
+}
+
+/**
+ * The lock ran out: whoever holds it may not write any more, and the next one in line has it.
+ *
+ * @param only the lease that ran out; default: whichever there is
+ */
+export async function loseLock(world: World, handle: string, only?: SessionLease): Promise<void> {
+  const { leases, ledger } = world;
+  await inLine(world, () => {
+    const lease = leases.get(handle);
+    if (!lease || (only && lease !== only)) return;
+    leases.delete(handle);
+    ledger.locksLost.add(handle);
+    return lease.release();
+  });
 }
 
 /**
@@ -130,8 +145,8 @@ export class SlowStorage extends SessionStorage {
     );
   }
 
-  private runOut(handle: string, lease: SessionLease): Promise<void> | undefined {
-    return this.world.leases.get(handle) === lease ? loseLock(this.world, handle) : undefined;
+  private runOut(handle: string, lease: SessionLease): Promise<void> {
+    return loseLock(this.world, handle, lease);
   }
 
   private call<T>(
@@ -149,7 +164,7 @@ export class SlowStorage extends SessionStorage {
         onFailure?.();
         throw failed(call, fault);
       }
-      return this.inLine(() =>
+      return inLine(this.world, () =>
         after(carryOut(), (result) => {
           ledger.applied(call, result);
           return result;
@@ -179,14 +194,6 @@ export class SlowStorage extends SessionStorage {
         }
       });
     });
-  }
-
-  private inLine<T>(work: () => Awaitable<T>): Awaitable<T> {
-    const { world } = this;
-    if (!world.line) return work();
-    const done = world.line.then(work);
-    world.line = done.catch(() => undefined);
-    return done;
   }
 
   private fault({ by }: Call): 'before' | 'after' | undefined {
