@@ -1,4 +1,5 @@
 import { inspect } from 'node:util';
+import { parseId } from '../session/id.js';
 import type { Sessions } from '../session/sessions.js';
 import { answer, type Callback } from './callback.js';
 
@@ -22,7 +23,7 @@ export class ReqSessionStore {
   }
 
   async #read(id: string): Promise<object | undefined> {
-    const state = await this.#sessions.find(id);
+    const state = await this.#sessions.find(parseId(id));
     if (!state) return undefined;
     const { expiresAt, ttl } = state.record!;
     const cookie = {
@@ -33,7 +34,7 @@ export class ReqSessionStore {
   }
 
   async #end(id: string): Promise<void> {
-    const state = await this.#sessions.find(id);
+    const state = await this.#sessions.find(parseId(id));
     if (state) await this.#sessions.destroy(state);
   }
 

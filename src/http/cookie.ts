@@ -3,8 +3,8 @@ import { sign, unsign } from 'cookie-signature';
 import type { ResolvedCookie } from './cookie-options.js';
 import { SessionError } from '../errors.js';
 import { type CookieRequest, isSecure, rawOf } from './request.js';
-import type { HttpSettings } from './settings.js';
-import { parseId } from '../session/id.js';
+import type { HttpSettings, TransportName } from './settings.js';
+import { type ParsedId, parseId } from '../session/id.js';
 import { Session, stateOf } from '../session/session.js';
 
 /** What the session cookie is made and verified with. */
@@ -20,11 +20,12 @@ export interface IssuedId {
 /** Attributes of one session's cookie that are not as the application has them for all. */
 export type OwnAttributes = Partial<ResolvedCookie>;
 
-/** What a request has under the cookie's name. */
-export interface ReceivedCookies {
-  /** Different texts of an id's form, verified where cookies are signed, in the order they came. */
-  readonly ids: readonly string[];
-  /** Whether there was anything else, or more ids than are ever read. */
+/** The ids that a request brings. */
+export interface ReceivedIds {
+  readonly via: TransportName;
+  /** Of an id's form, which may or may not open a session. */
+  readonly ids: readonly ParsedId[];
+  /** Whether something of the cookie's name was there that is no id of ours, or more ids than are ever read (S5, S55). */
   readonly rejected: boolean;
 }
 
@@ -33,8 +34,8 @@ const MAX_IDS = 8;
 /** RFC 6265bis §5.5: browsers cap Max-Age at 400 days (S41). */
 const MAX_AGE_LIMIT = 34_560_000;
 
-const NOTHING: ReceivedCookies = Object.freeze({ ids: Object.freeze([]), rejected: false });
-const REJECTED: ReceivedCookies = Object.freeze({ ids: Object.freeze([]), rejected: true });
+const NOTHING: ReceivedIds = Object.freeze({ via: 'cookie', ids: Object.freeze([]), rejected: false });
+const REJECTED: ReceivedIds = Object.freeze({ via: 'cookie', ids: Object.freeze([]), rejected: true });
 
 /** What cookie-parser leaves on a request. */
 interface ParsedCookies {
@@ -58,7 +59,7 @@ export class SessionCookie {
    */
   read(request: CookieRequest): string | undefined {
     const { ids } = this.received(request);
-    return ids.length === 1 ? ids[0] : undefined;
+    return ids.length === 1 ? ids[0]!.id : undefined;
   }
 
   /**
@@ -112,16 +113,17 @@ export class SessionCookie {
   }
 
   /**
-   * What the request has under the cookie's name. Form and signature of all of it are looked at, as that costs
-   * no call of the storage: junk neither hides a sound id nor uses up the number of those that are read.
+   * The different ids that the request has under the cookie's name, in the order they came. Form and signature of all of
+   * it are looked at, as that costs no call of the storage: junk neither hides a sound id nor uses up the number of those
+   * that are read.
    *
    * @internal
    */
-  received(request: CookieRequest): ReceivedCookies {
+  received(request: CookieRequest): ReceivedIds {
     const { cookieName } = this.#settings;
     const header = rawOf(request).headers.cookie;
     if (header === undefined) return this.#receivedParsed(request as ParsedCookies);
-    let ids: string[] | undefined;
+    let ids: ParsedId[] | undefined;
     let rejected = false;
     for (let start = 0, end = 0; start < header.length; start = end + 1) {
       end = header.indexOf(';', start);
@@ -129,35 +131,34 @@ export class SessionCookie {
       while (header.charCodeAt(start) === 32 || header.charCodeAt(start) === 9) start++;
       // Byte for byte (S45): a name in other letters, or with more behind it, is another cookie.
       if (!header.startsWith(cookieName, start) || header[start + cookieName.length] !== '=') continue;
-      const id = this.#idIn(header.slice(start + cookieName.length + 1, end).trimEnd());
-      if (id === undefined) rejected = true;
-      else if (!ids) ids = [id];
-      else if (!ids.includes(id) && ids.push(id) > MAX_IDS) return REJECTED;
+      const parsed = this.#idIn(header.slice(start + cookieName.length + 1, end).trimEnd());
+      if (!parsed) rejected = true;
+      else if (!ids) ids = [parsed];
+      else if (!ids.some(({ id }) => id === parsed.id) && ids.push(parsed) > MAX_IDS) return REJECTED;
     }
-    return ids ? { ids, rejected } : rejected ? REJECTED : NOTHING;
+    return ids ? { via: 'cookie', ids, rejected } : rejected ? REJECTED : NOTHING;
   }
 
   /** No Cookie header, but cookies: an adapter handed over what it had parsed already. */
-  #receivedParsed({ secret, cookies, signedCookies }: ParsedCookies): ReceivedCookies {
+  #receivedParsed({ secret, cookies, signedCookies }: ParsedCookies): ReceivedIds {
     const { cookieName, secrets } = this.#settings;
     // What cookie-parser verified is verified if it had one of our secrets.
     const signed = typeof secret === 'string' && secrets.includes(secret);
     const values = (secrets.length === 0 ? cookies : signed && signedCookies) || {};
     if (!Object.hasOwn(values, cookieName)) return NOTHING;
-    const id = values[cookieName];
-    return typeof id === 'string' && parseId(id) ? { ids: [id], rejected: false } : REJECTED;
+    const parsed = parseId(values[cookieName]);
+    return parsed ? { via: 'cookie', ids: [parsed], rejected: false } : REJECTED;
   }
 
   /** The id in a cookie's value; undefined if that has not its form, or no signature of ours: nothing falls back (S9). */
-  #idIn(value: string): string | undefined {
+  #idIn(value: string): ParsedId | undefined {
     const { secrets } = this.#settings;
-    if (secrets.length === 0) return parseId(value) && value;
+    if (secrets.length === 0) return parseId(value);
     const signed = decoded(value);
     if (!signed?.startsWith('s:')) return undefined;
     const text = signed.slice(2);
-    const id = text.slice(0, text.lastIndexOf('.'));
-    if (!parseId(id)) return undefined;
-    return secrets.some((secret) => unsign(text, secret) !== false) ? id : undefined;
+    const parsed = parseId(text.slice(0, text.lastIndexOf('.')));
+    return parsed && secrets.some((secret) => unsign(text, secret) !== false) ? parsed : undefined;
   }
 
   #value(id: string): string {

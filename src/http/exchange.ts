@@ -7,10 +7,11 @@ import type { Sessions } from '../session/sessions.js';
 import type { SessionState, StateExchange } from '../session/state.js';
 import type { Brought, Imports } from './imports.js';
 import { type CookieRequest, isHandshake, rawOf } from './request.js';
+import type { ReceivedIds } from './cookie.js';
 import type { SessionHeaders } from './response-headers.js';
 import type { Outgoing, SaveBeforeSend } from './save-before-send.js';
-import type { HttpSettings } from './settings.js';
-import type { ReceivedIds, SessionTransport, TransportName } from './transport.js';
+import type { HttpSettings, TransportName } from './settings.js';
+import type { SessionTransport } from './transport.js';
 import { whatToTell } from './what-to-tell.js';
 
 /** What the exchanges of one module have in common. */
@@ -92,14 +93,12 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
   load(): Awaitable<this> {
     if (this.session) return this;
     if (this.loading) return this.loading;
-    const found = after(this.find(), (live) =>
-      this.module.imports ? this.import(this.module.imports, live) : this.begin(live),
-    );
-    if (!isThenable(found)) return found;
+    const loaded = after(this.find(), (live) => this.found(live));
+    if (!isThenable(loaded)) return loaded;
     const done = () => void (this.loading = undefined);
-    this.loading = found;
-    found.then(done, done);
-    return found;
+    this.loading = loaded;
+    loaded.then(done, done);
+    return loaded;
   }
 
   /**
@@ -125,8 +124,7 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
   }
 
   private write(state: SessionState, sends: boolean): Awaitable<void> {
-    const { storage } = this.module.sessions;
-    const { ends } = storage;
+    const { ends } = this.module.sessions.storage;
     const touches = sends && this.mustTouch(state);
     if (touches) this.touch = 'tried';
     return after(this.commit(state, touches), (written): Awaitable<void> => {
@@ -137,7 +135,7 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
       }
       // An id that is handed out must open a session: one that was made before may have been ended since, and one that
       // was derived is other requests' too, which may have rotated it.
-      const mayBeDead = this.endsSeen !== storage.ends || this.brought !== undefined;
+      const mayBeDead = this.endsSeen !== this.module.sessions.storage.ends || this.brought !== undefined;
       if (mayBeDead && !this.headersSent && this.isToldItsId()) return this.lookAgain();
     });
   }
@@ -217,7 +215,9 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
   }
 
   /** A session of another library may have come instead of one of ours, or beside it. */
-  private import(imports: Imports, live: readonly SessionState[]): Awaitable<this> {
+  private found(live: readonly SessionState[]): Awaitable<this> {
+    const { imports } = this.module;
+    if (!imports) return this.begin(live);
     this.brought = this.via === 'cookie' ? imports.receive(this.request) : undefined;
     if (this.brought && live.length === 0) {
       return after(this.brought.take(this), (state) => this.begin(state ? [state] : [], []));
@@ -257,12 +257,11 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
 
   /** What somebody is told now, be it the client, is not tried again when the connection closes. */
   private commit(state: SessionState, touches: boolean): Awaitable<Written> {
-    const failed = (error: unknown): never => refuse(state, error);
     try {
       const written = commit(state, touches);
-      return isThenable(written) ? written.then(undefined, failed) : written;
+      return isThenable(written) ? written.then(undefined, (error) => refuse(state, error)) : written;
     } catch (error) {
-      return failed(error);
+      return refuse(state, error);
     }
   }
 
@@ -271,12 +270,9 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
    * that its id still opens the session (S11).
    */
   private mustTouch(state: SessionState): boolean {
-    if (!state.isOwner || this.isToldItsId() || state.refused?.error instanceof SessionStorageError)
-      return false;
-    return (
-      (state.hasMoved && !this.headersSent) ||
-      (this.counts && !this.touch && (this.touchesNow || touchIsDue(state)))
-    );
+    const isDue = this.counts && !this.touch && (this.touchesNow || touchIsDue(state));
+    if (!isDue && !(state.hasMoved && !this.headersSent)) return false;
+    return state.isOwner && !this.isToldItsId() && !(state.refused?.error instanceof SessionStorageError);
   }
 
   private isToldItsId(): boolean {

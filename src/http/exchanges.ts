@@ -56,8 +56,9 @@ export class Exchanges implements ExchangeParts {
     operation?: object,
   ): Awaitable<Exchange<Exchanges>> {
     const raw = rawOf(request);
+    const isSocket = isHandshake(raw);
     const known = exchangeOfRequest(request, operation);
-    const rawResponse = known || isHandshake(raw) ? undefined : rawResponseOf(raw, response);
+    const rawResponse = known || isSocket ? undefined : rawResponseOf(raw, response);
     // A request that is wrapped may not show what belongs to it, but its response does.
     const found = known ?? (rawResponse && (exchangeOf(raw, rawResponse) as typeof known));
     if (found && found.module !== this) {
@@ -69,7 +70,7 @@ export class Exchanges implements ExchangeParts {
     if (ask.crossOrigin !== 'allow') this.checkOrigin(exchange, ask.remedy);
     if (!found && rawResponse) exchange.out = attachExchange(rawResponse, exchange);
     if (!found && !rawResponse && operation) handshakes.set(operation, exchange);
-    if (isHandshake(raw)) exchange.count(false);
+    if (isSocket) exchange.count(false);
     else if (ask.touch !== 'later') exchange.count(ask.touch);
     return exchange.load();
   }

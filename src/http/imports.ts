@@ -1,5 +1,6 @@
 import { SessionStorageError } from '../errors.http.js';
 import { adopt, type ForeignContent, mark } from '../session/adopt.js';
+import { parseId } from '../session/id.js';
 import type { Sessions } from '../session/sessions.js';
 import type { SessionState, StateExchange } from '../session/state.js';
 import type { ForeignSession, SessionImporter } from './importer.js';
@@ -129,7 +130,7 @@ export class Imports {
 
   private async find(foreign: ForeignSession): Promise<SessionState | undefined> {
     for (const { id } of foreign.names) {
-      const state = await this.sessions.find(id, 'quietly');
+      const state = await this.sessions.find(parseId(id), 'quietly');
       if (!state) continue;
       if (this.unfinished.has(foreign.names[0].marker)) await this.finish(foreign, state.record!.expiresAt);
       return state;

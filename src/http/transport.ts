@@ -1,26 +1,13 @@
 import type { IncomingMessage } from 'node:http';
-import type { IssuedId, OwnAttributes, SessionCookie } from './cookie.js';
+import type { IssuedId, OwnAttributes, ReceivedIds, SessionCookie } from './cookie.js';
 import { type CookieRequest, rawOf } from './request.js';
 import type { SessionHeaders } from './response-headers.js';
-import type { HttpSettings } from './settings.js';
-import { parseId } from '../session/id.js';
-
-/** How a client holds its id: in the cookie, or in the `Authorization` header of each request. */
-export type TransportName = HttpSettings['transport'][number];
-
-/** The ids that a request brings. */
-export interface ReceivedIds {
-  readonly via: TransportName;
-  /** Texts of an id's form, which may or may not open a session. */
-  readonly ids: readonly string[];
-  /** Whether something of the cookie's name was there that is no id of ours (S5). */
-  readonly rejected: boolean;
-}
+import type { TransportName } from './settings.js';
+import { type ParsedId, parseId } from '../session/id.js';
 
 /** What the client is told: nothing, this id, or that the session has ended. */
 export type Told = IssuedId | 'ended' | undefined;
 
-const NO_COOKIE: ReceivedIds = Object.freeze({ via: 'cookie', ids: Object.freeze([]), rejected: false });
 const NO_BEARER: ReceivedIds = Object.freeze({ via: 'bearer', ids: Object.freeze([]), rejected: false });
 
 const WITHHELD =
@@ -61,8 +48,7 @@ export class SessionTransport {
       if (id !== undefined) return { via: 'bearer', ids: [id], rejected: false };
       if (!this.#takesCookies || asksForBearer(headers)) return NO_BEARER;
     }
-    const { ids, rejected } = this.#cookie.received(request);
-    return ids.length === 0 && !rejected ? NO_COOKIE : { via: 'cookie', ids, rejected };
+    return this.#cookie.received(request);
   }
 
   /**
@@ -98,12 +84,12 @@ export class SessionTransport {
  * The id in `Authorization: Bearer …`. Only an issued one (`handle.secret`) counts: an OAuth token, a JWT or an
  * id of one's own cannot be told from other people's tokens, so they are none of ours.
  */
-function bearerIn({ authorization }: IncomingMessage['headers']): string | undefined {
+function bearerIn({ authorization }: IncomingMessage['headers']): ParsedId | undefined {
   const id = typeof authorization === 'string' ? /^bearer +([\w.~-]+)$/i.exec(authorization)?.[1] : undefined;
   if (id === undefined || SHORT_JWT.test(id)) return undefined;
-  const parts = parseId(id);
+  const parsed = parseId(id);
   // All of an id of one's own is secret.
-  return parts && parts.secret !== id ? id : undefined;
+  return parsed && parsed.secret !== id ? parsed : undefined;
 }
 
 /** A JWT whose header is 16 bytes long, as `{"alg":"ES256K"}` is: its first part looks like a handle. */

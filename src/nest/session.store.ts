@@ -4,6 +4,7 @@ import { SessionError } from '../errors.js';
 import type { Exchanges } from '../http/exchanges.js';
 import type { AnyResponse, CookieRequest } from '../http/request.js';
 import type { SessionEvent } from '../session/events.js';
+import { parseId } from '../session/id.js';
 import type { ClientInfo, DefaultSessionData, StoredData } from '../session/session-data.js';
 import { save } from '../session/save.js';
 import { Session, stateOf } from '../session/session.js';
@@ -75,7 +76,7 @@ export class SessionStore<T extends object = DefaultSessionData>
 
   /** The session of an id, or undefined: unknown, malformed, forged and expired are all the same. Does not touch. */
   async load(id: string): Promise<Session<T> | undefined> {
-    const state = await this.#sessions.find(id);
+    const state = await this.#sessions.find(parseId(id));
     return state && new Session<T>(state, this.#sessions);
   }
 
@@ -90,7 +91,7 @@ export class SessionStore<T extends object = DefaultSessionData>
 
   /** Ends the session of an id; false, and not an error, if there is none, or the secret is wrong. */
   async destroy(id: string): Promise<boolean> {
-    const state = await this.#sessions.find(id);
+    const state = await this.#sessions.find(parseId(id));
     return state ? this.#sessions.destroy(state) : false;
   }
 

@@ -37,10 +37,10 @@ export interface ForeignContent {
 export async function adopt(state: SessionState, id: string, content: ForeignContent): Promise<boolean> {
   const { storage, values } = state;
   const { settings } = storage;
-  const { handle, secret } = parseId(id)!;
+  const parsed = parseId(id)!;
   const { data, userId, authenticatedAt, cookie } = content;
   if (userId !== undefined) checkUser(userId, 'importFrom');
-  state.identify(handle, secret, id);
+  state.identify(parsed);
   values.assign(fitting(state, data, userId), 'importFrom: the data');
   if (cookie !== undefined) values.foreignCookie = cookie;
   const change = values.collect(false);
@@ -51,7 +51,7 @@ export async function adopt(state: SessionState, id: string, content: ForeignCon
   const ttl = expiresAt - now > settings.ttl && expiresAt < Infinity ? expiresAt - now : undefined;
   const life = { createdAt, authenticatedAt, ttl };
   const record: SessionRecord = {
-    handle,
+    handle: parsed.handle,
     proof: state.proof,
     ...life,
     touchedAt: now,

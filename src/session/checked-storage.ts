@@ -61,7 +61,7 @@ export class CheckedStorage {
   read(handle: string): Awaitable<SessionRecord | undefined> {
     return after(
       this.call('read', () => this.storage.read(handle), handle),
-      (record) => (record && this.isSound(record, handle) && this.isLive(record) ? record : undefined),
+      (record) => this.checked(record, handle),
     );
   }
 
@@ -106,7 +106,7 @@ export class CheckedStorage {
       (records) => {
         if (!Array.isArray(records)) return this.fail(new TypeError('byUser() answered no list.'));
         return (records as SessionRecord[]).filter(
-          (record) => this.isSound(record, record?.handle) && record.userId === userId && this.isLive(record),
+          (record) => this.checked(record, record?.handle)?.userId === userId,
         );
       },
     );
@@ -120,10 +120,7 @@ export class CheckedStorage {
       (answer) => {
         if (!Array.isArray(answer?.records)) return this.fail(new TypeError('list() answered no page.'));
         const { records, cursor } = answer;
-        return {
-          records: records.filter((record) => this.isSound(record, record?.handle) && this.isLive(record)),
-          cursor,
-        };
+        return { records: records.filter((record) => this.checked(record, record?.handle)), cursor };
       },
     );
   }
@@ -191,14 +188,14 @@ export class CheckedStorage {
     return this.settings.encryption?.sealAll(handle, texts) ?? texts;
   }
 
-  private isLive(record: SessionRecord): boolean {
-    return isLive(Date.now(), record, this.settings);
-  }
-
-  private isSound(record: SessionRecord, handle: string): boolean {
-    if (hasShape(record) && record.handle === handle) return true;
+  /** A record that was read, if it is sound and lives. */
+  private checked(record: SessionRecord | undefined, handle: string): SessionRecord | undefined {
+    if (record === undefined) return undefined;
+    if (hasShape(record) && record.handle === handle) {
+      return isLive(Date.now(), record, this.settings) ? record : undefined;
+    }
     this.events.emit('corrupt', typeof handle === 'string' ? handle : undefined);
-    return false;
+    return undefined;
   }
 
   private async readAll(handles: readonly string[]): Promise<string[]> {

@@ -10,17 +10,18 @@ import { SessionError } from '../errors.js';
 const ISSUED = /^[\w-]{21}[AQgw]\.[\w.~-]{22,256}$/;
 const OWN = /^[\w.~-]{22,256}$/;
 
-/** The two parts of an id: what names the record, and what proves that it was issued. */
-export interface IdParts {
+/** A text of an id's form, and its two parts: what names the record, and what proves that it was issued. */
+export interface ParsedId {
+  readonly id: string;
   readonly handle: string;
   readonly secret: string;
 }
 
-/** The parts of an id, or undefined if it has not the shape of one (S4). */
-export function parseId(id: unknown): IdParts | undefined {
+/** An id and its parts, or undefined if the text has not the form of one (S4). */
+export function parseId(id: unknown): ParsedId | undefined {
   if (typeof id !== 'string') return undefined;
-  if (ISSUED.test(id)) return { handle: id.slice(0, 22), secret: id.slice(23) };
-  return OWN.test(id) ? { handle: handleOfOwnId(id), secret: id } : undefined;
+  if (ISSUED.test(id)) return { id, handle: id.slice(0, 22), secret: id.slice(23) };
+  return OWN.test(id) ? { id, handle: handleOfOwnId(id), secret: id } : undefined;
 }
 
 /** Whether an application may give a session this id: 22 to 256 cookie-safe characters. */
@@ -58,14 +59,18 @@ export function proofOf(secret: string): string {
   return hash('sha256', secret, 'base64url');
 }
 
-const expected = Buffer.alloc(43);
-const actual = Buffer.alloc(43);
+const expected = new Uint8Array(43);
+const actual = new Uint8Array(43);
 
 /** Whether a secret is the one a proof was made of, compared in constant time (S9). */
 export function proves(secret: string, proof: string): boolean {
   if (proof.length !== 43) return false;
-  expected.write(proof, 'latin1');
-  actual.write(proofOf(secret), 'latin1');
+  const its = proofOf(secret);
+  // Two calls of Buffer.write take ten times as long.
+  for (let i = 0; i < 43; i++) {
+    expected[i] = proof.charCodeAt(i);
+    actual[i] = its.charCodeAt(i);
+  }
   return timingSafeEqual(expected, actual);
 }
 

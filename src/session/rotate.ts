@@ -205,7 +205,7 @@ async function rotate(
   else if (values) state.values.saved(values);
   if (state.ttl === wished) state.ttl = undefined;
   state.record = { ...next, expiresAt };
-  state.identify(handle!, secret);
+  state.rename(handle!, secret);
   storage.events.emit('rotated', handle, next.userId);
   return 'ok';
 }

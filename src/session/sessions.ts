@@ -16,7 +16,7 @@ import { isMark } from './adopt.js';
 import { CheckedStorage } from './checked-storage.js';
 import { clientIn } from './client.js';
 import type { SessionEvents } from './events.js';
-import { isHandle, isOwnId, parseId, proves } from './id.js';
+import { isHandle, isOwnId, type ParsedId, parseId, proves } from './id.js';
 import { withinLimit } from './limits.js';
 import { checkUser, endAll, PAGE, userRule } from './users.js';
 import { alone, insertNow, look } from './save.js';
@@ -91,21 +91,21 @@ export class Sessions {
   /**
    * The session of an id; undefined if the id is malformed, unknown or forged, or the session has ended.
    *
+   * @param parsed undefined: the id is malformed
    * @param quietly no event, as no client sent this id
    */
-  find(id: string, quietly?: 'quietly'): Awaitable<SessionState | undefined> {
-    const parts = parseId(id);
-    if (!parts) {
+  find(parsed: ParsedId | undefined, quietly?: 'quietly'): Awaitable<SessionState | undefined> {
+    if (!parsed) {
       this.events.emit('rejected');
       return undefined;
     }
-    return after(this.storage.read(parts.handle), (record) => {
-      if (!record || !proves(parts.secret, record.proof)) {
+    return after(this.storage.read(parsed.handle), (record) => {
+      if (!record || !proves(parsed.secret, record.proof)) {
         if (!quietly) this.events.emit('rejected', record?.handle);
         return undefined;
       }
       const state = this.stateOf(record);
-      state.id = id;
+      state.id = parsed.id;
       state.proof = record.proof;
       return state;
     });
@@ -126,8 +126,7 @@ export class Sessions {
     const { id, data, userId, ttl } = checkedOptions('create', options, CREATE);
     const state = this.begin();
     if (id !== undefined) {
-      const { handle, secret } = parseId(id)!;
-      state.identify(handle, secret, id);
+      state.identify(parseId(id)!);
     }
     if (data !== undefined) state.values.assign(data, 'create: data');
     if (ttl !== undefined) state.ttl = milliseconds(ttl);
@@ -173,9 +172,9 @@ export class Sessions {
 
   /** {@link Turns.tap} for the session of an id. */
   tapById<R>(id: string, fn: Tap<R>): Promise<R> {
-    const parts = parseId(id);
-    if (!parts) return Promise.reject(new SessionGoneError(undefined));
-    return this.turns.tapFound(parts.handle, () => this.find(id), fn);
+    const parsed = parseId(id);
+    if (!parsed) return Promise.reject(new SessionGoneError(undefined));
+    return this.turns.tapFound(parsed.handle, () => this.find(parsed), fn);
   }
 
   /** {@link Turns.tap} for the session of a handle; it is no use of it. */

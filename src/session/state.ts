@@ -1,6 +1,6 @@
 import type { SessionRecord } from '../storage/record.js';
 import type { CheckedStorage } from './checked-storage.js';
-import { newHandle, newSecret, proofOf } from './id.js';
+import { newHandle, newSecret, type ParsedId, proofOf } from './id.js';
 import { ValueCodec } from './value-codec.js';
 import { SessionValues, type ValueChange } from './values.js';
 
@@ -75,10 +75,15 @@ export class SessionState {
   /** Gives a new session its id, once; a handle that it has stays. */
   name(): void {
     if (this.id !== undefined || this.isHeldByHandle) return;
-    this.identify(this.handle ?? newHandle(), newSecret(this.storage.settings.generateId));
+    this.rename(this.handle ?? newHandle(), newSecret(this.storage.settings.generateId));
   }
 
-  identify(handle: string, secret: string, id = `${handle}.${secret}`): void {
+  /** Goes on under the id that these parts make. */
+  rename(handle: string, secret: string): void {
+    this.identify({ id: `${handle}.${secret}`, handle, secret });
+  }
+
+  identify({ id, handle, secret }: ParsedId): void {
     this.handle = handle;
     this.id = id;
     this.proof = proofOf(secret);

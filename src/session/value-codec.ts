@@ -6,12 +6,14 @@ import { isDataKey, quote } from './keys.js';
 import { isSameValue } from './same-value.js';
 import type { Checked } from './schema.js';
 
+/** Is told the key of a value that cannot be read, and the paths of what does not fit. */
+type ReportCorrupt = (key: string, issues?: readonly string[]) => void;
+
 /** How values become texts and are read again: by the application's codec, and as its schemas have it. */
 export class ValueCodec {
-  /** @param onCorrupt is called with the key of a value that cannot be read, and the paths of what does not fit */
   constructor(
     private readonly settings: ValueSettings,
-    private readonly onCorrupt?: (key: string, issues?: readonly string[]) => void,
+    private readonly onCorrupt?: ReportCorrupt,
   ) {}
 
   /**
@@ -96,10 +98,7 @@ export class ValueCodec {
 
   /** Undefined if the text cannot be decoded, or what it says does not fit (S49, S69). */
   decode(key: string, text: Text): unknown {
-    const read = this.read(key, text);
-    if ('value' in read) return read.value;
-    this.onCorrupt?.(key, read.issues.length > 0 ? read.issues : undefined);
-    return undefined;
+    return this.read(key, text, this.onCorrupt);
   }
 
   /**
@@ -135,28 +134,33 @@ export class ValueCodec {
     return this.settings.encryption ? this.settings.encryption.sizeOf(bytes) : bytes;
   }
 
-  private read(key: string, text: Text): Checked {
-    const { codec, schema } = this.settings;
-    try {
-      const plain = plainOf(text);
-      if (plain === undefined) return UNREADABLE;
-      const value: unknown = codec.decode(plain);
-      return schema?.has(key) ? schema.check(key, value) : { value };
-    } catch {
-      return UNREADABLE;
-    }
-  }
-
   /** Whether a value is what a text stands for, though it is written in another way: as schemas and codecs may. */
   private isWrittenAs(key: string, text: Text, value: unknown): boolean {
     const { codec, schema } = this.settings;
     if (codec === jsonCodec && !schema?.has(key)) return false;
     const read = this.read(key, text);
-    return 'value' in read && isSameValue(read.value, value);
+    return read !== undefined && isSameValue(read, value);
+  }
+
+  private read(key: string, text: Text, report?: ReportCorrupt): unknown {
+    let issues: readonly string[] | undefined;
+    try {
+      const plain = plainOf(text);
+      if (plain !== undefined) {
+        const { codec, schema } = this.settings;
+        const value: unknown = codec.decode(plain);
+        if (!schema?.has(key)) return value;
+        const checked = schema.check(key, value);
+        if ('value' in checked) return checked.value;
+        issues = checked.issues;
+      }
+    } catch {
+      // It is reported like what cannot be opened.
+    }
+    report?.(key, issues);
+    return undefined;
   }
 }
-
-const UNREADABLE: Checked = { issues: [] };
 
 const unencodable = (name: string, cause: unknown): SessionError =>
   new SessionError(`Session: the value of ${quote(name)} cannot be encoded: ${(cause as Error)?.message}`, {
