@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { after, type Awaitable, isThenable } from '../awaitable.js';
 import { SessionStorageError } from '../errors.http.js';
-import { alone, commit, look, refuse, touchIsDue, type Written } from '../session/save.js';
+import { alone, commit, look, touchIsDue } from '../session/save.js';
 import { Session } from '../session/session.js';
 import type { Sessions } from '../session/sessions.js';
 import type { SessionState, StateExchange } from '../session/state.js';
@@ -34,9 +34,9 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
   out: SaveBeforeSend | undefined;
   /** The request may open a session, wherever it comes from. */
   originPassed = false;
-  /** The use is written, however short a time ago the last one was. */
+  /** The use is written also before `touchAfter` has passed. */
   touchesNow = false;
-  /** The client is told its id again, as something else of its cookie changed. */
+  /** The client is told its id again, as other attributes of its cookie changed. */
   retells = false;
   /** What is done before each save at the response, which fails with it. */
   beforeSave: (() => Awaitable<unknown>) | undefined;
@@ -127,14 +127,14 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
     const { ends } = this.module.sessions.storage;
     const touches = sends && this.mustTouch(state);
     if (touches) this.touch = 'tried';
-    return after(this.commit(state, touches), (written): Awaitable<void> => {
+    return after(commit(state, touches), (written): Awaitable<void> => {
       if (written) this.endsSeen = ends;
       if (written === 'touch' && sends) {
         this.touch = 'written';
         state.hasMoved = false;
       }
-      // An id that is handed out must open a session: one that was made before may have been ended since, and one that
-      // was derived is other requests' too, which may have rotated it.
+      // An id that is handed out must open a session. One that was made before may have been ended since. The id of an
+      // imported session is that of other requests too, which may have rotated it.
       const mayBeDead = this.endsSeen !== this.module.sessions.storage.ends || this.brought !== undefined;
       if (mayBeDead && !this.headersSent && this.isToldItsId()) return this.lookAgain();
     });
@@ -147,25 +147,21 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
 
   /** @throws {SessionOptionsError} if the application's cookie function gives something wrong */
   headers(): SessionHeaders {
-    const headers = this.ownHeaders();
     const clears = this.brought?.clears;
-    return clears === undefined ? headers : { ...headers, clears };
+    return clears === undefined ? this.ownHeaders() : { ...this.ownHeaders(), clears };
   }
 
   private ownHeaders(): SessionHeaders {
-    const { module, state, request, session } = this;
-    const { via } = this.received;
-    const { transport } = module;
+    const { via, state, request } = this;
+    const { transport } = this.module;
     const renewed = this.touch === 'written' || this.retells;
     const told = state ? whatToTell(this.came, renewed, state) : 'nothing';
     if (told === 'nothing') return transport.headers(via, undefined, request);
-    const own = told === 'ended' ? state!.endedCookie : state!.values.cookie;
-    if (told === 'ended') return transport.headers(via, 'ended', request, own);
-    if (told === 'id again' && !this.retells && !transport.renews(via, request, own)) {
-      return transport.headers(via, undefined, request);
-    }
-    const issued = { id: state!.id!, expiresAt: session!.expiresAt.getTime() };
-    return transport.headers(via, issued, request, own);
+    if (told === 'ended') return transport.headers(via, 'ended', request, state!.endedCookie);
+    const { id, record, values } = state!;
+    const tells = told === 'new id' || this.retells || transport.renews(via, request, values.cookie);
+    const issued = tells ? { id: id!, expiresAt: record!.expiresAt } : undefined;
+    return transport.headers(via, issued, request, values.cookie);
   }
 
   report(error: unknown): number {
@@ -182,7 +178,7 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
   }
 
   /** Runs a route while it holds the session; what it wrote is saved before anybody else has its turn. */
-  locked<R>(run: () => Promise<R>, answersItself: (value: R) => boolean): Promise<R> {
+  locked<R>(run: () => Promise<R>): Promise<R> {
     const state = this.state!;
     return this.module.sessions.turns.locked(state, async () => {
       let value: R;
@@ -197,16 +193,17 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
         await this.settle(false);
       } catch (error) {
         // Nothing but the response itself can put an error in the place of an answer that the handler sent.
-        if (answersItself(value)) this.out?.replace(error);
+        if (this.isSent(value)) this.out?.replace(error);
         throw error;
       }
       return value;
     });
   }
 
-  isResponse(value: unknown): boolean {
+  /** Whether a handler that gave this has sent its answer itself. */
+  private isSent(value: unknown): boolean {
     const response = this.out?.response;
-    return value === response || (value as { raw?: unknown } | null)?.raw === response;
+    return value === undefined || value === response || (value as { raw?: unknown } | null)?.raw === response;
   }
 
   /** Where a request is logged with all that hangs on it, no id shows (S50). */
@@ -255,19 +252,9 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
     );
   }
 
-  /** What somebody is told now, be it the client, is not tried again when the connection closes. */
-  private commit(state: SessionState, touches: boolean): Awaitable<Written> {
-    try {
-      const written = commit(state, touches);
-      return isThenable(written) ? written.then(undefined, (error) => refuse(state, error)) : written;
-    } catch (error) {
-      return refuse(state, error);
-    }
-  }
-
   /**
-   * A use that is due; and a deadline that the handler moved before: when the client is told of it, it has to be sure
-   * that its id still opens the session (S11).
+   * Either a use is due; or the handler moved the deadline before, and the client is to be told: the touch makes sure that
+   * its id still opens the session (S11).
    */
   private mustTouch(state: SessionState): boolean {
     const isDue = this.counts && !this.touch && (this.touchesNow || touchIsDue(state));

@@ -36,7 +36,7 @@ export interface MessageInContext {
 }
 
 /** An exchange whose session is loaded. */
-export type OpenExchange = Pick<Exchange, 'session' | 'locked' | 'isResponse'>;
+export type OpenExchange = Pick<Exchange, 'session' | 'locked'>;
 
 /** Stands among the arguments of a handler of messages, where the adapter of `nest-sessions/websockets` put it. */
 export abstract class SocketMessage {

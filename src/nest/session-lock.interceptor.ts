@@ -28,11 +28,6 @@ export class SessionLockInterceptor implements NestInterceptor {
       );
     }
     const exchange = await openIn(context, demandRequest(context), this.exchanges);
-    return from(
-      exchange.locked(
-        () => lastValueFrom(next.handle(), { defaultValue: undefined }),
-        (value) => value === undefined || exchange.isResponse(value),
-      ),
-    );
+    return from(exchange.locked(() => lastValueFrom(next.handle(), { defaultValue: undefined })));
   }
 }

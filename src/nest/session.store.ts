@@ -3,11 +3,13 @@ import type { Observable } from 'rxjs';
 import { SessionError } from '../errors.js';
 import type { Exchanges } from '../http/exchanges.js';
 import type { AnyResponse, CookieRequest } from '../http/request.js';
+import { clientOf } from '../session/client.js';
 import type { SessionEvent } from '../session/events.js';
 import { parseId } from '../session/id.js';
 import type { ClientInfo, DefaultSessionData, StoredData } from '../session/session-data.js';
 import { save } from '../session/save.js';
 import { Session, stateOf } from '../session/session.js';
+import { inPages } from '../session/users.js';
 import type { CreateSession, ListPage, Sessions } from '../session/sessions.js';
 import type { SessionRecord } from '../storage/record.js';
 import { demandRequest, openIn } from './contexts.js';
@@ -158,7 +160,7 @@ export class SessionStore<T extends object = DefaultSessionData>
   /** The live sessions of a user, the last used first. */
   async listByUser(userId: string): Promise<SessionInfo<T>[]> {
     const records = await this.#sessions.byUser(userId, 'listByUser');
-    return this.#sessions.inPages(records, (record) => this.#describe(record));
+    return inPages(records, (record) => this.#describe(record));
   }
 
   /**
@@ -199,7 +201,7 @@ export class SessionStore<T extends object = DefaultSessionData>
    */
   async list(page: ListPage = {}): Promise<SessionPage<T>> {
     const { records, cursor } = await this.#sessions.list(page);
-    return { sessions: await this.#sessions.inPages(records, (record) => this.#describe(record)), cursor };
+    return { sessions: await inPages(records, (record) => this.#describe(record)), cursor };
   }
 
   /**
@@ -239,7 +241,7 @@ export class SessionStore<T extends object = DefaultSessionData>
       authenticatedAt: authenticatedAt === undefined ? undefined : new Date(authenticatedAt),
       touchedAt: new Date(touchedAt),
       expiresAt: new Date(expiresAt),
-      client: this.#sessions.clientOf(record) as ClientInfo | undefined,
+      client: clientOf(this.#sessions.storage, record) as ClientInfo | undefined,
       data: this.#sessions.valuesOf(record).toJSON() as StoredData<T>,
     };
   }

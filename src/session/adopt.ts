@@ -4,11 +4,10 @@ import { SessionLimitError } from '../errors.http.js';
 import { isOptions } from '../rules.js';
 import type { SessionRecord } from '../storage/record.js';
 import type { CheckedStorage } from './checked-storage.js';
-import { describedClient } from './client.js';
-import { deadline } from './deadlines.js';
+import { absoluteDeadline } from './deadlines.js';
 import { parseId, proofOf } from './id.js';
 import { withinLimit } from './limits.js';
-import { checkSize } from './save.js';
+import { create } from './save.js';
 import type { SessionState } from './state.js';
 import { checkUser } from './users.js';
 
@@ -37,33 +36,28 @@ export interface ForeignContent {
 export async function adopt(state: SessionState, id: string, content: ForeignContent): Promise<boolean> {
   const { storage, values } = state;
   const { settings } = storage;
-  const parsed = parseId(id)!;
   const { data, userId, authenticatedAt, cookie } = content;
   if (userId !== undefined) checkUser(userId, 'importFrom');
-  state.identify(parsed);
+  state.identify(parseId(id)!);
   values.assign(fitting(state, data, userId), 'importFrom: the data');
   if (cookie !== undefined) values.foreignCookie = cookie;
-  const change = values.collect(false);
-  checkSize(state, change);
   const now = Date.now();
   const { createdAt = now, expiresAt = Infinity } = content;
+  const start = { createdAt, authenticatedAt };
+  if (Math.min(expiresAt, absoluteDeadline(start, settings)) <= now) return false;
   // What lasts longer than an idle timeout would be cut short by its first use.
   const ttl = expiresAt - now > settings.ttl && expiresAt < Infinity ? expiresAt - now : undefined;
-  const life = { createdAt, authenticatedAt, ttl };
-  const record: SessionRecord = {
-    handle: parsed.handle,
-    proof: state.proof,
-    ...life,
-    touchedAt: now,
-    expiresAt: Math.min(expiresAt, deadline(now, life, settings)),
-    userId,
-    client: describedClient(state),
-    // Of a session that is not stored nothing is sealed.
-    data: values.with(change) as Record<string, string>,
-  };
-  if (record.expiresAt <= now || !(await create(state, record))) return false;
-  if (change) values.saved(change);
-  state.record = record;
+  try {
+    const its = { ...start, userId, expiresAt, ttl };
+    const store = () => create(state, values.collect(false), its, 'quietly');
+    if (!(await withinLimit(state, userId, store))) return false;
+  } catch (error) {
+    if (error instanceof SessionExistsError) return false;
+    // A visitor who is not logged in, rather than one who can open no page.
+    if (!(error instanceof SessionLimitError)) throw error;
+    storage.events.warn(`A session of another library was not imported: ${error.message}`);
+    return false;
+  }
   state.startedAt = undefined;
   return true;
 }
@@ -81,21 +75,6 @@ function fitting({ storage, handle }: SessionState, data: object, userId: string
   return Object.fromEntries(Object.entries(data).filter(fits));
 }
 
-async function create(state: SessionState, record: SessionRecord): Promise<boolean> {
-  const { storage } = state;
-  const store = () => storage.create(record, 'quietly');
-  if (record.userId === undefined) return store();
-  try {
-    return await withinLimit(state, record.userId, store);
-  } catch (error) {
-    if (error instanceof SessionExistsError) return false;
-    // A visitor who is not logged in, rather than one who can open no page.
-    if (!(error instanceof SessionLimitError)) throw error;
-    storage.events.warn(`A session of another library was not imported: ${error.message}`);
-    return false;
-  }
-}
-
 /**
  * Stores a record without data and of no id, which says that something was done and must not be done again.
  *
@@ -103,8 +82,8 @@ async function create(state: SessionState, record: SessionRecord): Promise<boole
  */
 export async function mark(storage: CheckedStorage, handle: string, expiresAt: number): Promise<boolean> {
   const now = Date.now();
-  // What begins when it ends is no session, and no absolute timeout ends it before. The proof is of no secret that anybody
-  // has.
+  // That it begins when it ends tells it from sessions, and keeps an absolute timeout from ending it before. The proof is
+  // of no secret that anybody has.
   const proof = proofOf(randomBytes(32).toString('base64url'));
   return storage.create(
     { handle, proof, createdAt: expiresAt, touchedAt: now, expiresAt, data: {} },

@@ -1,8 +1,8 @@
 import { isThenable } from '../awaitable.js';
 import { SessionError } from '../errors.js';
 import { isOptions, kindOf } from '../rules.js';
-import type { Text } from './encoded.js';
-import type { SessionSettings } from './settings.js';
+import type { SessionRecord } from '../storage/record.js';
+import type { CheckedStorage } from './checked-storage.js';
 import type { SessionState } from './state.js';
 import { ValueCodec } from './value-codec.js';
 
@@ -32,12 +32,11 @@ export function describedClient({ exchange, handle, storage }: SessionState): st
 }
 
 /** A description as an application sees it; undefined if there is none, or it cannot be read (S49). */
-export function clientIn(
-  text: Text | undefined,
-  { codec }: SessionSettings,
-  onCorrupt: () => void,
-): Record<string, any> | undefined {
+export function clientOf(storage: CheckedStorage, record: SessionRecord): Record<string, any> | undefined {
+  const text = storage.clientOf(record);
   if (text === undefined) return undefined;
+  const { codec } = storage.settings;
+  const onCorrupt = () => storage.events.emit('corrupt', record.handle, record.userId);
   const client = new ValueCodec({ codec }, onCorrupt).decode(NAME, text);
   return isOptions(client) ? client : undefined;
 }

@@ -8,18 +8,18 @@ import { endAll } from './users.js';
 
 /**
  * Runs what binds a session to a user, and before it makes room for it. As long as it runs nobody else binds a session to
- * that user, on any node (S66). Without a limit it just runs.
+ * that user, on any node (S66). Without a limit, or a user, it just runs.
  *
  * @throws {SessionLimitError} if there is no room, and none is to be made: `bind` does not run, and nothing has changed
  * @throws {SessionLockError} if the turn does not come in time, or has ended before `bind` could run
  */
 export async function withinLimit<R>(
   state: SessionState,
-  userId: string,
+  userId: string | undefined,
   bind: () => Awaitable<R>,
 ): Promise<R> {
   const { settings } = state.storage;
-  if (settings.maxPerUser === Infinity) return bind();
+  if (userId === undefined || settings.maxPerUser === Infinity) return bind();
   const lease = await state.storage.lock(lockOfUser(userId));
   const end = performance.now() + settings.lock.hold;
   try {
@@ -41,7 +41,7 @@ async function makeRoom({ handle, proof, record, storage }: SessionState, userId
   if (excess <= 0) return;
   const found = handle === undefined ? undefined : await storage.read(handle);
   if (found && !record) throw new SessionExistsError(found.handle);
-  // Somebody else has rotated it by now, so that it cannot be bound: nobody has to go for that.
+  // Rotated by another request: this login will fail, so that no other session has to end for it.
   if (found && found.proof !== proof) return;
   if (whenExceeded === 'refuse') {
     // It is the user's already, so that there is not one more: a limit that was lowered refuses no password asked again.

@@ -8,9 +8,11 @@ import { withinLimit } from './limits.js';
 import {
   alone,
   asked,
+  asReckoned,
+  changedBy,
   checkSize,
   collect,
-  insertNow,
+  insert,
   look,
   lose,
   loseLock,
@@ -42,7 +44,7 @@ export function regenerate(state: SessionState): Promise<void> {
     const result = await asked(state, () => rotate(state, {}));
     if (result === 'gone') lose(state);
     // Another rotation came first: the session has a new secret, which this holder need not know.
-    if (result === 'conflict' && (await look(state))) tellConflict(state);
+    if (result === 'conflict' && (await look(state))) state.emit('conflict');
     refuseOutside(state);
   });
 }
@@ -72,17 +74,10 @@ export async function login(state: SessionState, userId: string, ttl: number | u
       if (found) return joinOrRefuse(state, found, userId);
       state.restart();
     }
-    const before = state.ttl;
-    try {
-      await withinLimit(state, userId, () => {
-        if (ttl !== undefined) state.ttl = ttl;
-        state.id = undefined;
-        return asked(state, async () => insertNow(state, state.values.collect(false), userId));
-      });
-    } catch (error) {
-      state.ttl = before;
-      throw error;
-    }
+    await withinLimit(state, userId, () => {
+      state.id = undefined;
+      return asked(state, async () => insert(state, state.values.collect(false), { userId, ttl }));
+    });
   });
 }
 
@@ -99,7 +94,7 @@ export function renew(state: SessionState): Promise<void> {
     // What other requests wrote meanwhile goes too.
     if (state.record && !state.outside && (await look(state)) && state.isOwner) {
       const fresh = initialValues(state.storage, state.values);
-      if ((await rotate(state, NOBODY, { fresh })) === 'ok') return;
+      if ((await rotate(state, NOBODY, state.proof, fresh)) === 'ok') return;
     }
     state.restart();
   });
@@ -108,15 +103,21 @@ export function renew(state: SessionState): Promise<void> {
 /**
  * Takes the user from the session, as its data name none any more, and rotates it. A rotation of another request is no
  * hindrance: nobody stays logged in under either id. Of a session that has ended, this becomes a new visitor's.
+ *
+ * @throws {SessionConflictError} if the storage refuses though nothing has changed: the user is still logged in (409)
  */
 export function unbind(state: SessionState): Promise<void> {
   return alone(state, async () => {
     if (!state.record) return;
     refuseSent(state, 'The user must be logged out');
     await state.exchange?.ending?.();
+    let tried: string | undefined;
     while (!state.outside && (await look(state))) {
       const { proof } = state.record;
-      if ((await asked(state, () => rotate(state, NOBODY, { proof }))) === 'ok') return;
+      // Secrets do not come back: a storage that refuses the same one again would do so for ever.
+      if (proof === tried) throw new SessionConflictError(state.handle);
+      tried = proof;
+      if ((await asked(state, () => rotate(state, NOBODY, proof))) === 'ok') return;
     }
     state.restart();
   });
@@ -129,14 +130,10 @@ function joinOrRefuse(state: SessionState, found: SessionRecord, userId: string)
     state.outside = false;
     return;
   }
-  tellConflict(state);
+  state.emit('conflict');
   if (found.userId === state.record?.userId) state.record = found;
   else state.outside = true;
   throw new SessionConflictError(state.handle);
-}
-
-function tellConflict({ storage, handle, record }: SessionState): void {
-  storage.events.emit('conflict', handle, record?.userId);
 }
 
 /** "Remember me" is one user's wish: it does not pass to another who logs in on the same session. */
@@ -150,18 +147,17 @@ function clientFor(state: SessionState, { client }: SessionRecord): string | nul
   return describedClient(state) ?? (client === undefined ? undefined : null);
 }
 
-interface Rotation {
-  /** The one that is replaced. */
-  readonly proof?: string;
-  /** What takes the place of all data that the record has. */
-  readonly fresh?: SessionValues;
-}
-
-/** One atomic update of the proof and whatever else changed. */
+/**
+ * One atomic update of the proof and whatever else changed.
+ *
+ * @param proof the one that is replaced
+ * @param fresh what takes the place of all data that the record has
+ */
 async function rotate(
   state: SessionState,
   { ttl: given, ...its }: Binding,
-  { proof = state.proof, fresh }: Rotation = {},
+  proof = state.proof,
+  fresh?: SessionValues,
 ): Promise<UpdateResult> {
   const { storage, handle, ttl: wished } = state;
   const ttl = given === undefined ? wished : given;
@@ -188,8 +184,7 @@ async function rotate(
     proof: next.proof,
     touchedAt: now,
     expiresAt,
-    // A timeout that is set is the one that the deadline is reckoned with, whatever was stored.
-    expected: { proof, ttl: ttl === undefined ? (state.record!.ttl ?? null) : undefined },
+    expected: { ...asReckoned(record, ttl), proof },
     lease: state.lease,
   });
   if (result === 'lost') return loseLock(state);
@@ -206,13 +201,9 @@ async function rotate(
   if (state.ttl === wished) state.ttl = undefined;
   state.record = { ...next, expiresAt };
   state.rename(handle!, secret);
-  storage.events.emit('rotated', handle, next.userId);
+  state.emit('rotated');
   return 'ok';
 }
-
-/** What a field is after a change: null takes it away. */
-const changedBy = <T>(change: T | null | undefined, before: T | undefined): T | undefined =>
-  change === undefined ? before : (change ?? undefined);
 
 /** A failure may come after the work was done: then the new secret is the one that works, and must be handed out (S18). */
 async function updateOrLearn(

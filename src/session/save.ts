@@ -2,16 +2,16 @@ import { after, type Awaitable, isThenable } from '../awaitable.js';
 import { SessionError, SessionExistsError, SessionTooLargeError } from '../errors.js';
 import { SessionGoneError, SessionLockError, SessionStorageError } from '../errors.http.js';
 import type { SessionRecord } from '../storage/record.js';
-import type { SessionChange } from '../storage/session-storage.js';
+import type { Expectation, SessionChange } from '../storage/session-storage.js';
 import { describedClient } from './client.js';
 import { deadline, isTouchDue } from './deadlines.js';
 import type { SessionState } from './state.js';
 import type { ValueChange } from './values.js';
 
 /*
- * How what a holder changed gets into the storage. Every write expects the user that the holder knows, and a write that
- * moves the deadline also expects what the deadline was reckoned with. So a conflict means that the session is
- * another's by now, or was used by another request already: nothing is ever tried again and again.
+ * How what a holder changed gets into the storage. Every write expects the user that the holder knows. A write that moves
+ * the deadline also expects the proof and the timeout that the deadline was reckoned with. So a conflict has two causes:
+ * the session is another user's by now, or another request moved the deadline. No write is tried again and again.
  */
 
 /** What a commit wrote: the use of the session (values or not), values alone, or nothing. */
@@ -28,6 +28,15 @@ export function touchIsDue(state: SessionState): boolean {
  */
 export function commit(state: SessionState, touches: boolean): Awaitable<Written> {
   if (state.writing) return state.writing.then(() => commit(state, touches));
+  try {
+    const written = commitNow(state, touches);
+    return isThenable(written) ? written.then(undefined, (error) => refuse(state, error)) : written;
+  } catch (error) {
+    return refuse(state, error);
+  }
+}
+
+function commitNow(state: SessionState, touches: boolean): Awaitable<Written> {
   if (state.outside) return undefined;
   const change = newChange(state);
   if (!state.record) {
@@ -53,7 +62,7 @@ export function save(state: SessionState): Promise<void> {
     asked(state, async () => {
       refuseOutside(state);
       const change = collect(state);
-      if (!state.record) return change && void (await insertNow(state, change));
+      if (!state.record) return change && void (await insert(state, change));
       // Within an exchange the use is written when the answer goes out, as is what the client is told of it.
       const touches = !state.exchange && touchIsDue(state);
       const written =
@@ -69,45 +78,70 @@ export function save(state: SessionState): Promise<void> {
 export function start(state: SessionState): Promise<void> {
   return alone(state, async () => {
     refuseOutside(state);
-    if (!state.record) await asked(state, async () => insertNow(state, collect(state)));
+    if (!state.record) await asked(state, async () => insert(state, collect(state)));
   });
 }
 
-/** Stores a new session, because the caller asked. */
-export function insertNow(...[state, ...rest]: Parameters<typeof insert>): Awaitable<Written> {
+/**
+ * Stores a new session.
+ *
+ * @param tries how many ids may be taken: another one is made, unless it is the application's own (S7)
+ */
+export function insert(
+  state: SessionState,
+  change?: ValueChange,
+  its: StartedAs = {},
+  tries = 3,
+): Awaitable<Written> {
   refuseSent(state, 'A new session must be stored');
-  return insert(state, ...rest);
+  state.name();
+  return after(create(state, change, its), (created): Awaitable<Written> => {
+    if (created) return 'touch';
+    if (tries === 1) throw new SessionExistsError(state.handle!);
+    state.id = state.handle = undefined;
+    return insert(state, change, its, tries - 1);
+  });
 }
 
-/** @param tries how many ids may be taken: another one is made, unless it is the application's own (S7) */
-function insert(state: SessionState, change?: ValueChange, userId?: string, tries = 3): Awaitable<Written> {
-  const { storage, values } = state;
+/** What a session starts as. By default it starts now, and its user has logged in now. */
+type StartedAs = Partial<
+  Pick<SessionRecord, 'userId' | 'authenticatedAt' | 'createdAt' | 'expiresAt' | 'ttl'>
+>;
+
+/**
+ * Stores the record of a new session that has its id.
+ *
+ * @returns false if the handle is taken: what is there stays as it was
+ */
+export function create(
+  state: SessionState,
+  change: ValueChange | undefined,
+  its: StartedAs,
+  quietly?: 'quietly',
+): Awaitable<boolean> {
+  const { storage, values, ttl: wished } = state;
   checkSize(state, change);
-  state.name();
   const now = Date.now();
-  const ttl = state.ttl ?? undefined;
-  const life = { createdAt: now, authenticatedAt: userId === undefined ? undefined : now, ttl };
+  const { userId, createdAt = now, expiresAt = Infinity } = its;
+  const authenticatedAt = 'authenticatedAt' in its || userId === undefined ? its.authenticatedAt : now;
+  const life = { createdAt, authenticatedAt, ttl: its.ttl ?? wished ?? undefined };
   const record: SessionRecord = {
     handle: state.handle!,
     proof: state.proof,
     ...life,
     touchedAt: now,
-    expiresAt: deadline(now, life, storage.settings),
+    expiresAt: Math.min(expiresAt, deadline(now, life, storage.settings)),
     userId,
     client: describedClient(state),
     // Of a session that is not stored nothing is sealed.
     data: values.with(change) as Record<string, string>,
   };
-  return after(storage.create(record), (created): Awaitable<Written> => {
-    if (!created) {
-      if (tries === 1) throw new SessionExistsError(record.handle);
-      state.id = state.handle = undefined;
-      return insert(state, change, userId, tries - 1);
-    }
+  return after(storage.create(record, quietly), (created) => {
+    if (!created) return false;
     if (change) values.saved(change);
-    if ((state.ttl ?? undefined) === ttl) state.ttl = undefined;
+    if (state.ttl === wished) state.ttl = undefined;
     state.record = record;
-    return 'touch';
+    return true;
   });
 }
 
@@ -116,43 +150,30 @@ function insert(state: SessionState, change?: ValueChange, userId?: string, trie
  * outside.
  *
  * @param touches whether its use now is written as well
- * @param lease token of the lease that the write depends on
+ * @param lease token of the lease that the write depends on; null: of none
  */
 export function write(
   state: SessionState,
   values: ValueChange | undefined,
   touches: boolean,
-  lease = state.lease,
+  lease: string | null | undefined = state.lease,
 ): Awaitable<Written> {
   checkSize(state, values);
-  return apply(state, values, touches, lease);
-}
-
-function apply(
-  state: SessionState,
-  values: ValueChange | undefined,
-  touches: boolean,
-  lease: string | undefined,
-): Awaitable<Written> {
   const { storage, ttl } = state;
   const record = state.record!;
   const now = Date.now();
-  const newTtl = ttl === undefined ? record.ttl : (ttl ?? undefined);
+  const newTtl = changedBy(ttl, record.ttl);
   const moved = (touches || ttl !== undefined) && {
     touchedAt: now,
     expiresAt: deadline(now, { ...record, ttl: newTtl }, storage.settings),
   };
-  const userId = record.userId ?? null;
-  // A timeout that is set is the one that the deadline is reckoned with, whatever was stored.
-  const asReckoned =
-    ttl === undefined ? { proof: record.proof, ttl: record.ttl ?? null } : { proof: record.proof };
   const change: SessionChange = {
     set: values?.set,
     remove: values?.remove,
     ...moved,
     ttl,
-    expected: moved ? { userId, ...asReckoned } : { userId },
-    lease,
+    expected: { userId: record.userId ?? null, ...(moved && asReckoned(record, ttl)) },
+    lease: lease ?? undefined,
   };
   return after(storage.update(state.handle!, change), (result): Awaitable<Written> => {
     if (result === 'ok') {
@@ -166,24 +187,33 @@ function apply(
     if (result === 'lost') return loseLock(state);
     if (result === 'gone' || !moved) return lose(state);
     // Another request used the session, and moved its deadline, already; the timeout still is this one's to set.
-    if (ttl === undefined) return values && apply(state, values, false, lease);
+    if (ttl === undefined) return values && write(state, values, false, lease);
     return after(look(state), (found): Awaitable<Written> => {
       if (!found) return undefined;
-      // Secrets do not come back: a storage that says so of the same one would say so for ever.
-      return found.proof === record.proof ? lose(state) : apply(state, values, touches, lease);
+      // Secrets do not come back: a storage that refuses the same one again would do so for ever.
+      return found.proof === record.proof ? lose(state) : write(state, values, touches, lease);
     });
   });
 }
 
-/** A use that cannot be written is no reason to fail a request that changed nothing. */
+/** A touch that fails is an event and no error: the request changed nothing. */
 async function touch(state: SessionState): Promise<Written> {
   try {
-    return await apply(state, undefined, true, undefined);
+    return await write(state, undefined, true, null);
   } catch (error) {
     if (!(error instanceof SessionStorageError)) throw error;
-    state.storage.events.emit('failed', state.handle, state.record?.userId);
+    state.emit('failed');
   }
 }
+
+/** What a new deadline is reckoned with, and expects. A timeout that is set is the one, whatever was stored. */
+export function asReckoned({ proof, ttl }: SessionRecord, newTtl: number | null | undefined): Expectation {
+  return { proof, ttl: newTtl === undefined ? (ttl ?? null) : undefined };
+}
+
+/** What a field is after a change: null takes it away. */
+export const changedBy = <T>(change: T | null | undefined, before: T | undefined): T | undefined =>
+  change === undefined ? before : (change ?? undefined);
 
 /** What is stored now; undefined, and this holder is outside, if the session ended or went to another user (S56). */
 export function look(state: SessionState): Awaitable<SessionRecord | undefined> {
@@ -195,14 +225,14 @@ export function look(state: SessionState): Awaitable<SessionRecord | undefined> 
 
 export function lose(state: SessionState): undefined {
   state.outside = true;
-  state.storage.events.emit('gone', state.handle, state.record?.userId);
+  state.emit('gone');
 }
 
 /** What a locked route wrote after it had lost its lock must not land later either. */
 export function loseLock(state: SessionState): never {
-  const { handle, record, storage } = state;
+  const { handle, storage } = state;
   if (state.lease !== undefined) state.lease = 'lost';
-  storage.events.emit('conflict', handle, record?.userId);
+  state.emit('conflict');
   throw new SessionLockError(
     `Session ${handle}: its lock was lost, held for longer than lock.hold (${storage.settings.lock.hold} ms); nothing was saved.`,
   );
@@ -232,35 +262,30 @@ export async function asked<T>(state: SessionState, work: () => Promise<T>): Pro
 }
 
 /** Remembers what somebody is told now could not be stored: it is not tried again. */
-export function refuse(state: SessionState, error: unknown): never {
-  const change = quietly(() => collect(state));
-  state.refused = { error: error as Error, change, ttl: state.ttl };
+function refuse(state: SessionState, error: unknown): never {
+  state.refused = { error: error as Error, change: changeAsText(state), ttl: state.ttl };
   throw error;
 }
 
-/** What changed, unless it is what was refused. */
+/** What changed, unless it is what was refused. Once it is anything else, nothing is refused any more. */
 function newChange(state: SessionState): ValueChange | undefined {
-  const { refused, values } = state;
-  if (!values.mayDiffer) return undefined;
-  if (!refused) return collect(state);
+  if (!state.refused) return state.values.mayDiffer ? collect(state) : undefined;
+  if (changeAsText(state) === state.refused.change) return undefined;
+  state.refused = undefined;
+  return collect(state);
+}
+
+/** What changed, to be compared; or why it cannot be encoded. */
+function changeAsText(state: SessionState): string | undefined {
   try {
-    const change = collect(state);
-    return JSON.stringify(change) === JSON.stringify(refused.change) ? undefined : change;
+    return JSON.stringify(collect(state));
   } catch (error) {
-    if ((error as Error).message !== refused.error.message) throw error;
+    return (error as Error).message;
   }
 }
 
 export function collect(state: SessionState): ValueChange | undefined {
   return state.values.collect(state.exchange?.counts ?? false);
-}
-
-function quietly<T>(work: () => T): T | undefined {
-  try {
-    return work();
-  } catch {
-    return undefined; // The same error, which the caller has.
-  }
 }
 
 /**

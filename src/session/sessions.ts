@@ -14,14 +14,13 @@ import type { SessionRecord } from '../storage/record.js';
 import type { RecordPage, SessionStorage } from '../storage/session-storage.js';
 import { isMark } from './adopt.js';
 import { CheckedStorage } from './checked-storage.js';
-import { clientIn } from './client.js';
 import type { SessionEvents } from './events.js';
 import { isHandle, isOwnId, type ParsedId, parseId, proves } from './id.js';
 import { withinLimit } from './limits.js';
-import { checkUser, endAll, PAGE, userRule } from './users.js';
-import { alone, insertNow, look } from './save.js';
+import { checkUser, endAll, userRule } from './users.js';
+import { alone, insert, look } from './save.js';
 import type { SessionSettings } from './settings.js';
-import { SessionState } from './state.js';
+import { initialValues, SessionState } from './state.js';
 import { tapAll } from './tap-all.js';
 import { type Tap, Turns } from './turns.js';
 import { ValueCodec } from './value-codec.js';
@@ -85,7 +84,7 @@ export class Sessions {
 
   /** A new visitor's session: nothing is stored until something is written. */
   begin(): SessionState {
-    return SessionState.begin(this.storage);
+    return new SessionState(this.storage, initialValues(this.storage), Date.now());
   }
 
   /**
@@ -130,9 +129,9 @@ export class Sessions {
     }
     if (data !== undefined) state.values.assign(data, 'create: data');
     if (ttl !== undefined) state.ttl = milliseconds(ttl);
-    const insert = () =>
-      insertNow(state, state.values.collect(false), userId, id === undefined ? undefined : 1);
-    await (userId === undefined ? insert() : withinLimit(state, userId, insert));
+    await withinLimit(state, userId, () =>
+      insert(state, state.values.collect(false), { userId }, id === undefined ? undefined : 1),
+    );
     return state;
   }
 
@@ -180,7 +179,7 @@ export class Sessions {
   /** {@link Turns.tap} for the session of a handle; it is no use of it. */
   tapByHandle<R>(handle: string, fn: Tap<R>): Promise<R> {
     if (!isHandle(handle)) return Promise.reject(new SessionGoneError(undefined));
-    return this.turns.tapFound(handle, () => this.findByHandle(handle), fn, false);
+    return this.turns.tapFound(handle, () => this.findByHandle(handle), fn);
   }
 
   /**
@@ -194,7 +193,7 @@ export class Sessions {
       after(this.findByHandle(handle), (state) => (state?.record?.userId === userId ? state : undefined));
     return tapAll(
       () => this.byUser(userId, 'tapByUser'),
-      (handle, tap) => this.turns.tapFound(handle, () => find(handle), tap, false),
+      (handle, tap) => this.turns.tapFound(handle, () => find(handle), tap),
       fn,
     );
   }
@@ -232,16 +231,6 @@ export class Sessions {
     return { records: found.records.filter((record) => !isMark(record)), cursor: found.cursor };
   }
 
-  /** What `show` makes of each of many records, with turns of the event loop in between. */
-  async inPages<R>(records: readonly SessionRecord[], show: (record: SessionRecord) => R): Promise<R[]> {
-    const shown: R[] = [];
-    for (const [i, record] of records.entries()) {
-      if (i > 0 && i % PAGE === 0) await setImmediate();
-      shown.push(show(record));
-    }
-    return shown;
-  }
-
   /** Ends the session of a handle; false, and not an error, if there is none. */
   async revoke(handle: string): Promise<boolean> {
     if (!isHandle(handle)) return false;
@@ -265,13 +254,6 @@ export class Sessions {
       this.events.emit('corrupt', handle, userId, { key, issues }),
     );
     return new SessionValues(codec, this.storage.dataOf(record));
-  }
-
-  /** What was said of the client when the session was created, or logged in on. */
-  clientOf(record: SessionRecord): Record<string, any> | undefined {
-    const { handle, userId } = record;
-    const onCorrupt = () => this.events.emit('corrupt', handle, userId);
-    return clientIn(this.storage.clientOf(record), this.settings, onCorrupt);
   }
 
   private stateOf(record: SessionRecord): SessionState {

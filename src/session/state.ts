@@ -1,8 +1,9 @@
 import type { SessionRecord } from '../storage/record.js';
 import type { CheckedStorage } from './checked-storage.js';
+import type { SessionEventType } from './events.js';
 import { newHandle, newSecret, type ParsedId, proofOf } from './id.js';
 import { ValueCodec } from './value-codec.js';
-import { SessionValues, type ValueChange } from './values.js';
+import { SessionValues } from './values.js';
 
 /** The exchange that a session came with, as far as the session has to know it. */
 export interface StateExchange {
@@ -21,26 +22,27 @@ export interface StateExchange {
 /** Data that a caller was told could not be saved. */
 export interface Refused {
   readonly error: Error;
-  readonly change: ValueChange | undefined;
+  /** What changed, as JSON; or why it cannot be encoded. */
+  readonly change: string | undefined;
   readonly ttl: number | null | undefined;
 }
 
-/** The facts that one holder has of one session. What follows from them is a function elsewhere. */
+/** The facts that one holder has of one session. What follows from them is asked of functions: save.ts, rotate.ts, what-to-tell.ts. */
 export class SessionState {
   /** The record as this holder last saw it; undefined: nothing is stored. */
   record: SessionRecord | undefined;
   /** The session ended elsewhere, or went to another user: this holder is outside (S27, S56). */
   outside = false;
   /**
-   * This holder's own id. A new visitor gets one when it is first asked for; who came by the handle knows none. What a
-   * storage says never changes it.
+   * This holder's own id. A new visitor gets one when it is first asked for; a session found by its handle has none. What
+   * is read from the storage never changes it.
    */
   id: string | undefined;
   handle: string | undefined;
   proof = '';
   /** An idle timeout in milliseconds that is wished for and not stored yet; null: the application's own. */
   ttl: number | null | undefined;
-  /** This holder moved the deadline, of which the client was not told yet. */
+  /** This holder moved the deadline, and the client's cookie still has the one of before. */
   hasMoved = false;
   /** Whether this holder has ended a session that it found. */
   hasEnded = false;
@@ -67,11 +69,6 @@ export class SessionState {
     public startedAt: number | undefined,
   ) {}
 
-  /** A new visitor's session: nothing is stored until something is written. */
-  static begin(storage: CheckedStorage): SessionState {
-    return new SessionState(storage, initialValues(storage), Date.now());
-  }
-
   /** Gives a new session its id, once; a handle that it has stays. */
   name(): void {
     if (this.id !== undefined || this.isHeldByHandle) return;
@@ -87,6 +84,10 @@ export class SessionState {
     this.handle = handle;
     this.id = id;
     this.proof = proofOf(secret);
+  }
+
+  emit(type: SessionEventType): void {
+    this.storage.events.emit(type, this.handle, this.record?.userId);
   }
 
   /** Becomes a new visitor's session. */
@@ -113,7 +114,7 @@ export class SessionState {
 /**
  * What a new session starts with, as if it were stored.
  *
- * @param before whose place it takes: it comes from the same library
+ * @param before values whose place they take: what is known of another library's cookie goes on
  */
 export function initialValues({ settings }: CheckedStorage, before?: SessionValues): SessionValues {
   const codec = new ValueCodec(settings);

@@ -3,7 +3,7 @@ import type { ValueCodec } from './value-codec.js';
 
 /** What is stored of one session's data, as its holder knows. */
 export class StoredTexts {
-  /** A saved change that is not worked into `base` yet: in few requests it has to be. */
+  /** A saved change that is not worked into `base` yet: few requests read on after they saved, and 50 keys take 20 µs. */
   private change: ValueChange | undefined;
 
   /** @param base nobody changes it */

@@ -3,7 +3,7 @@ import { SessionError } from '../errors.js';
 import { SessionGoneError, SessionLockError } from '../errors.http.js';
 import type { SessionLease } from '../storage/session-storage.js';
 import type { CheckedStorage } from './checked-storage.js';
-import { alone, insertNow, look, refuseOutside, refuseSent, touchIsDue, write } from './save.js';
+import { alone, insert, look, refuseOutside, refuseSent, touchIsDue, write } from './save.js';
 import type { SessionState } from './state.js';
 
 export type Tap<R> = (data: object) => R | PromiseLike<R>;
@@ -41,22 +41,17 @@ export class Turns {
     });
   }
 
-  /**
-   * The same for a session that `find` gives once its turn has come; `fn` does not run if there is none.
-   *
-   * @param counts whether it is a use of the session
-   */
+  /** The same for a session that `find` gives once its turn has come; `fn` does not run if there is none. */
   async tapFound<R>(
     handle: string,
     find: () => PromiseLike<SessionState | undefined> | SessionState | undefined,
     fn: Tap<R>,
-    counts = true,
   ): Promise<R> {
     checkTap(fn);
     return this.inTap(handle, async (lease) => {
       const state = await find();
       if (!state) throw new SessionGoneError(undefined);
-      return this.run(state, fn, lease, counts);
+      return this.run(state, fn, lease);
     });
   }
 
@@ -98,19 +93,12 @@ export class Turns {
 
   /** The route holds the lock already; its taps still run one after another. */
   private inRoute<R>(route: Held, fn: (lease: SessionLease) => Promise<R>): Promise<R> {
-    const turn = route.taps.then(async () => {
-      const held = holding(route.handle, 'tap', route.lease, route);
-      try {
-        return await this.held.run(held, fn, route.lease);
-      } finally {
-        held.released = true;
-      }
-    });
+    const turn = route.taps.then(() => this.hold(route.handle, 'tap', route.lease, fn));
     route.taps = turn.catch(() => undefined);
     return turn;
   }
 
-  private async run<R>(state: SessionState, fn: Tap<R>, lease: SessionLease, counts = true): Promise<R> {
+  private async run<R>(state: SessionState, fn: Tap<R>, lease: SessionLease): Promise<R> {
     const { handle } = state;
     const draft = state.values.draft();
     const result = await fn(draft.data);
@@ -119,9 +107,10 @@ export class Turns {
       // Logged out meanwhile: what the object stands for now is another visitor's session (S12, S27).
       if (state.handle !== handle) throw new SessionGoneError(handle);
       const change = draft.settle();
-      const touches = counts && !state.exchange && touchIsDue(state);
+      // Who came by the handle does not use the session: an administrator, or a socket, whose exchange writes the use.
+      const touches = !state.exchange && !state.isHeldByHandle && touchIsDue(state);
       if (!state.record) {
-        if (change) await insertNow(state, change);
+        if (change) await insert(state, change);
       } else if (change || touches) {
         await write(state, change, touches, lease.token);
         refuseOutside(state);
@@ -138,12 +127,25 @@ export class Turns {
     fn: (lease: SessionLease) => Promise<R>,
   ): Promise<R> {
     const lease = await this.storage.lock(handle);
-    const held = holding(handle, by, lease, this.held.getStore());
+    try {
+      return await this.hold(handle, by, lease, fn);
+    } finally {
+      await this.storage.release(lease);
+    }
+  }
+
+  private async hold<R>(
+    handle: string,
+    by: Held['by'],
+    lease: SessionLease,
+    fn: (lease: SessionLease) => Promise<R>,
+  ): Promise<R> {
+    const outer = this.held.getStore();
+    const held: Held = { handle, by, lease, released: false, taps: Promise.resolve(), outer };
     try {
       return await this.held.run(held, fn, lease);
     } finally {
       held.released = true;
-      await this.storage.release(lease);
     }
   }
 
@@ -153,10 +155,6 @@ export class Turns {
     }
     return undefined;
   }
-}
-
-function holding(handle: string, by: Held['by'], lease: SessionLease, outer: Held | undefined): Held {
-  return { handle, by, lease, released: false, taps: Promise.resolve(), outer };
 }
 
 /** @throws {SessionError} unless it is a function */

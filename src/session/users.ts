@@ -35,3 +35,16 @@ export async function endAll(
   }
   return ended;
 }
+
+/** What `describe` makes of each of many records, with turns of the event loop in between. */
+export async function inPages<R>(
+  records: readonly SessionRecord[],
+  describe: (record: SessionRecord) => R,
+): Promise<R[]> {
+  const shown: R[] = [];
+  for (const [i, record] of records.entries()) {
+    if (i > 0 && i % PAGE === 0) await setImmediate();
+    shown.push(describe(record));
+  }
+  return shown;
+}

@@ -7,7 +7,7 @@ import { SessionError } from '../errors.js';
 import { SessionGoneError } from '../errors.http.js';
 import type { Ask, Exchanges } from '../http/exchanges.js';
 import { type OpenExchange, SocketMessage } from '../nest/contexts.js';
-import { commit, refuse, touchIsDue } from '../session/save.js';
+import { commit, touchIsDue } from '../session/save.js';
 import { Session } from '../session/session.js';
 import type { SessionState, StateExchange } from '../session/state.js';
 import { holdOutput } from './output.js';
@@ -111,10 +111,6 @@ export class Message extends SocketMessage implements StateExchange, OpenExchang
     }
   }
 
-  isResponse(): boolean {
-    return false;
-  }
-
   exceptionOf(error: HttpException): WsException {
     const { code, name } = error as { code?: string; name: string };
     // A code in the answer to a request is for clients.
@@ -183,22 +179,12 @@ export class Message extends SocketMessage implements StateExchange, OpenExchang
     if (this.settling) return this.settling.then(() => this.settle());
     const touches = (this.used ?? this.bound!.counts) && !this.touched && touchIsDue(state);
     if (touches) this.touched = true;
-    const settled = this.commit(state, touches);
+    const settled = commit(state, touches);
     if (!isThenable(settled)) return undefined;
     const done = () => void (this.settling = undefined);
     this.settling = settled.then(() => undefined);
     this.settling.then(done, done);
     return this.settling;
-  }
-
-  private commit(state: SessionState, touches: boolean): Awaitable<unknown> {
-    const failed = (error: unknown): never => refuse(state, error);
-    try {
-      const written = commit(state, touches);
-      return isThenable(written) ? written.then(undefined, failed) : written;
-    } catch (error) {
-      return failed(error);
-    }
   }
 
   /** False: it could not be saved, which {@link finish} tells. */

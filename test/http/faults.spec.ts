@@ -106,6 +106,17 @@ class FaultController {
     void gate('went on').pass();
   }
 
+  @Get('changes-back')
+  async changesBack(@Session() session: AnySession, @Res() response: any) {
+    const raw = rawResponse(response);
+    session.set('n', 5);
+    await session.save().catch(() => undefined);
+    session.set('n', 6);
+    await new Promise((resolve) => raw.write('some', resolve));
+    session.set('n', 5);
+    raw.end();
+  }
+
   @Get('catches')
   async catches(@Session() session: AnySession) {
     session.set('n', 5);
@@ -284,6 +295,14 @@ describe.each([...overHttp1, ...overHttp2])('when the storage fails: %s', (_titl
     expect(JSON.stringify(reply.json().body)).not.toMatch(/ECONNREFUSED|db\.internal/);
     expect(app.probe.value(client.handle, 'n')).toBe(1);
     expect(app.probe.of('update')).toHaveLength(1);
+  });
+
+  it('what was refused is saved when it comes again, after something else was saved in between', async () => {
+    const client = await visitor();
+    app.probe.fail('update', { times: 1 });
+    expect((await client.get('/changes-back')).status).toBe(200);
+    expect(app.probe.value(client.handle, 'n')).toBe(5);
+    expect(app.probe.of('update')).toHaveLength(3);
   });
 
   it('a change after the headers that cannot be stored breaks the answer off: never a success (S51)', async () => {

@@ -307,6 +307,21 @@ describe('tap inside @SessionLock()', () => {
       });
       return { n: session.get('n') as number };
     }
+
+    @Get('around')
+    async around(@Session() session: Session<Bag>) {
+      const other = await this.store.create({ data: { n: 1 } });
+      await this.store.tap(other.id, () =>
+        session.tap(async () => {
+          inner = await this.store
+            .tap(other.id, (its) => void its.n++)
+            .then(
+              () => undefined,
+              (error: unknown) => error,
+            );
+        }),
+      );
+    }
   }
 
   const stored = async (app: INestApplication, id: string) =>
@@ -330,6 +345,15 @@ describe('tap inside @SessionLock()', () => {
     await request(app.getHttpServer()).get('/locked/nested').set('Cookie', `sid=${id}`).expect(200);
     expect(inner).toBeInstanceOf(SessionLockError);
     expect(await stored(app, id)).toBe(2);
+  });
+
+  it('so is one inside another of the same session, with one of the locked session in between', async () => {
+    inner = 'never ran';
+    const app = await start(Locked);
+    const { id } = await app.get<SessionStore<Bag>>(SessionStore).create({ data: { n: 1 } });
+    await request(app.getHttpServer()).get('/locked/around').set('Cookie', `sid=${id}`).expect(200);
+    expect(inner).toBeInstanceOf(SessionLockError);
+    expect((inner as Error).message).toContain('inside a tap');
   });
 });
 

@@ -1,5 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { MemoryStorage, SessionError, SessionGoneError, SessionStorageError } from '../../src/index.js';
+import {
+  MemoryStorage,
+  SessionConflictError,
+  SessionError,
+  SessionGoneError,
+  SessionStorageError,
+} from '../../src/index.js';
+import { unbind } from '../../src/session/rotate.js';
+import { stateOf } from '../../src/session/session.js';
 import { freezeTime, passTime, unfreezeTime } from '../support/clock.js';
 import {
   type AnySession,
@@ -258,5 +266,16 @@ describe('a storage that says for ever that a session is not as expected', () =>
     await expect(session.save()).rejects.toBeInstanceOf(SessionGoneError);
     expect(bench.probe.of('update').length).toBeLessThanOrEqual(2);
     expect((await loaded(bench, id)).get('n')).toBe(1);
+  });
+
+  it('and a logout that it refuses is no logout: it fails, and the user is still logged in', async () => {
+    const storage = new Mistaken();
+    const bench = await open('memory storage', {}, { storage, probe: new Probe(storage, storage) });
+    const { id } = await bench.store.create({ userId: 'ada' });
+    const session = await loaded(bench, id);
+    storage.isMistaken = true;
+    await expect(unbind(stateOf(session))).rejects.toBeInstanceOf(SessionConflictError);
+    expect(bench.probe.of('update')).toHaveLength(1);
+    expect((await loaded(bench, id)).userId).toBe('ada');
   });
 });

@@ -401,15 +401,12 @@ class Actor {
     const session = holder.session!;
     this.isAlone = true;
     try {
-      await holder.exchange!.locked(
-        async () => {
-          holder.mayRun();
-          const n = Number(session.get('locked') ?? 0);
-          await world.schedule.wait(operation.pick % 4);
-          session.set('locked', n + 1);
-        },
-        () => false,
-      );
+      await holder.exchange!.locked(async () => {
+        holder.mayRun();
+        const n = Number(session.get('locked') ?? 0);
+        await world.schedule.wait(operation.pick % 4);
+        session.set('locked', n + 1);
+      });
     } catch (error) {
       this.isOver = true;
       throw error;
