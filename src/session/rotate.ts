@@ -71,7 +71,7 @@ export async function login(state: SessionState, userId: string, ttl: number | u
         : await withinLimit(state, userId, () => asked(state, () => rotate(state, its())));
       if (result === 'ok') return;
       const found = result === 'conflict' ? await state.storage.read(state.handle!) : undefined;
-      if (found) return joinOrRefuse(state, found, userId);
+      if (found) return joinOrRefuse(state, found, userId, ttl);
       state.restart();
     }
     await withinLimit(state, userId, () => {
@@ -123,11 +123,20 @@ export function unbind(state: SessionState): Promise<void> {
   });
 }
 
-/** Another login came first. If it was this user's, as after a double click, that one counts; this holder's id is dead. */
-function joinOrRefuse(state: SessionState, found: SessionRecord, userId: string): void {
+/**
+ * Another login came first. If it was this user's, as after a double click, that one counts; this holder's id is dead.
+ * Its timeout goes with this holder's next write: who unticked "remember me" for the second click is not remembered.
+ */
+function joinOrRefuse(
+  state: SessionState,
+  found: SessionRecord,
+  userId: string,
+  ttl: number | undefined,
+): void {
   if (found.userId === userId) {
     state.record = found;
     state.outside = false;
+    if (ttl !== undefined) state.ttl = ttl;
     return;
   }
   state.emit('conflict');

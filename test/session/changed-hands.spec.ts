@@ -94,6 +94,15 @@ describe.each(kinds)('a session that changed hands: %s', (kind) => {
     expect((await loaded(bench, victim.id)).userId).toBe('ada');
   });
 
+  it('a login that counts as done keeps its timeout: the later one decides who is remembered', async () => {
+    await victim.login('ada', { ttl: '30d' });
+    await planted.login('ada', { ttl: '1h' });
+    expect(planted.ttl).toBe(3_600);
+    await planted.save();
+    expect(bench.probe.peek(victim.handle)).toMatchObject({ userId: 'ada', ttl: 3_600_000 });
+    expect((await loaded(bench, victim.id)).ttl).toBe(3_600);
+  });
+
   it('a login of another user takes nothing from the one who is in, also once it is known (S14)', async () => {
     await victim.login('ada');
     await expect(planted.login('grace')).rejects.toThrow(SessionConflictError);
