@@ -162,7 +162,8 @@ describe('the documents', () => {
     ]);
     expect(named.length).toBeGreaterThan(0);
     const wrong = named.filter(
-      ([, name, file]) => !new RegExp(`function ${name}\\(`).test(readFileSync(file!, 'utf8')),
+      ([, name, file]) =>
+        !new RegExp(`^(export function|  private) ${name}[<(]`, 'm').test(readFileSync(file!, 'utf8')),
     );
     expect(wrong.map(([text]) => text)).toEqual([]);
   });

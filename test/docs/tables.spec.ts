@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import * as library from '../../src/index.js';
 import { Session } from '../../src/session/session.js';
@@ -39,25 +39,5 @@ describe('docs/api.md', () => {
       const row = rows.find(([cell]) => cell === `\`${name}\``);
       expect(row?.slice(0, 3)).toEqual([`\`${name}\``, `\`${error.code}\``, status]);
     }
-  });
-});
-
-describe('CONTRIBUTING.md', () => {
-  const places = tableOf('CONTRIBUTING.md', 'question', 'answered by').map(([, answer]) => answer!);
-
-  it('names functions that are where it says', () => {
-    const named = places.flatMap((answer) => [...answer.matchAll(/`(\w+)\(\)` in `([^`]+)`/g)]);
-    expect(named.length).toBeGreaterThanOrEqual(4);
-    for (const [, name, file] of named) {
-      const found = new RegExp(`^(export function|  private) ${name}[<(]`, 'm').test(
-        readFileSync(file!, 'utf8'),
-      );
-      expect([name, file, found]).toEqual([name, file, true]);
-    }
-  });
-
-  it('names files and folders that are there', () => {
-    const paths = places.flatMap((answer) => [...answer.matchAll(/`(src\/[^`]+)`/g)]);
-    for (const [, path] of paths) expect([path, existsSync(path!)]).toEqual([path, true]);
   });
 });
