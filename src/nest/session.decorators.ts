@@ -19,7 +19,7 @@ import { Session as SessionObject } from '../session/session.js';
 type Pipe = Type<PipeTransform> | PipeTransform;
 
 const sessionParameter = createParamDecorator((path: string | undefined, context: ExecutionContext) =>
-  after(sessionIn(context), (session) => (path === undefined ? session : session.get(path))),
+  path === undefined ? sessionIn(context) : after(sessionIn(context), (session) => session.get(path)),
 );
 
 function sessionIn(context: ExecutionContext): Awaitable<SessionObject<any>> {

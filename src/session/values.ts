@@ -34,8 +34,10 @@ export class SessionValues {
   /** What was stored when this holder began: the flashes among it are for this holder. */
   private readonly first: Encoded;
   private readonly texts: StoredTexts;
-  /** Something was set, or an object handed out, since all was compared with what is stored. */
-  private unchecked = true;
+  /** Something was set, or an object handed out, since all was compared with what is stored; or flashes may have to end. */
+  private unchecked: boolean;
+  /** Some value is an object, which its holder may change in place. */
+  private hasObjects = false;
   /** What differed when all was compared, until it is saved. */
   private unsaved: ValueChange | undefined;
   private someFlashes: Flashes | undefined;
@@ -46,6 +48,7 @@ export class SessionValues {
     base: Encoded = NOTHING,
   ) {
     this.first = base;
+    this.unchecked = Object.keys(base).some(isFlashField);
     this.texts = new StoredTexts(codec, base);
   }
 
@@ -175,16 +178,14 @@ export class SessionValues {
 
   // ── against what is stored ─────────────────────────────────────────────────────────────────────────
 
-  /** Whether something was set, or an object handed out, since all was saved. True as well before the first look. */
+  /** Whether something was set, or an object handed out, since all was saved. */
   get wasUsed(): boolean {
     return this.unchecked || this.unsaved !== undefined;
   }
 
   /** False only if nothing can differ from what is stored: an object that is out may have been changed in place. */
   get mayDiffer(): boolean {
-    if (this.wasUsed) return true;
-    for (const { value } of this.entries.values()) if (isObject(value)) return true;
-    return false;
+    return this.wasUsed || this.hasObjects;
   }
 
   /**
@@ -279,7 +280,7 @@ export class SessionValues {
       entry = { value: this.codec.decode(key, stored), text: stored, stored };
       this.entries.set(key, entry);
     } else if (entry.value === undefined && entry.text === undefined) return this.readDefault(key);
-    if (isObject(entry.value)) this.unchecked = true;
+    if (isObject(entry.value)) this.unchecked = this.hasObjects = true;
     return entry.value;
   }
 
@@ -289,12 +290,13 @@ export class SessionValues {
     if (value === undefined) return undefined;
     const given = this.codec.write(key, value);
     this.entries.set(key, { value, text: undefined, stored: textIn(this.stored, key), given });
-    if (isObject(value)) this.unchecked = true;
+    if (isObject(value)) this.unchecked = this.hasObjects = true;
     return value;
   }
 
   private write(key: string, value: unknown): void {
     this.unchecked = true;
+    if (isObject(value)) this.hasObjects = true;
     const entry = this.entries.get(key);
     if (entry) {
       entry.value = value;

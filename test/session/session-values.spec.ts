@@ -165,11 +165,15 @@ describe('what differs from what is stored', () => {
 });
 
 describe('whether something may have to be saved', () => {
-  it('is true before the first look: flashes may have to end', () => {
-    const values = holder();
-    expect([values.wasUsed, values.mayDiffer]).toEqual([true, true]);
+  it.each<[title: string, differs: boolean, stored: object]>([
+    ['nothing is stored', false, {}],
+    ['no flash waits', false, { n: 1, cart: {} }],
+    ['a flash waits, which has to end', true, { n: 1, '~flash:1:a': [['saved', true]] }],
+  ])('before anything was done, where %s: %s', (_title, differs, stored) => {
+    const values = holder(stored);
+    expect([values.wasUsed, values.mayDiffer]).toEqual([differs, differs]);
     values.collect(true);
-    expect([values.wasUsed, values.mayDiffer]).toEqual([false, false]);
+    expect(values.wasUsed).toBe(differs);
   });
 
   it.each<[title: string, used: boolean, use: (values: SessionValues) => void]>([
