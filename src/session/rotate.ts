@@ -9,7 +9,7 @@ import {
   alone,
   asked,
   asReckoned,
-  changedBy,
+  valueAfter,
   checkSize,
   collect,
   insert,
@@ -177,10 +177,10 @@ async function rotate(
   const record = state.record!;
   const next = {
     ...record,
-    userId: changedBy(its.userId, record.userId),
-    authenticatedAt: changedBy(its.authenticatedAt, record.authenticatedAt),
-    ttl: changedBy(ttl, record.ttl),
-    client: changedBy(its.client, record.client),
+    userId: valueAfter(its.userId, record.userId),
+    authenticatedAt: valueAfter(its.authenticatedAt, record.authenticatedAt),
+    ttl: valueAfter(ttl, record.ttl),
+    client: valueAfter(its.client, record.client),
     proof: proofOf(secret),
     touchedAt: now,
   };

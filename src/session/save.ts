@@ -162,19 +162,20 @@ export function write(
   const { storage, ttl } = state;
   const record = state.record!;
   const now = Date.now();
-  const newTtl = changedBy(ttl, record.ttl);
+  const newTtl = valueAfter(ttl, record.ttl);
   const moved = (touches || ttl !== undefined) && {
     touchedAt: now,
     expiresAt: deadline(now, { ...record, ttl: newTtl }, storage.settings),
   };
+  const userId = record.userId ?? null;
   const change: SessionChange = {
     set: values?.set,
     remove: values?.remove,
-    ...moved,
-    ttl,
-    expected: { userId: record.userId ?? null, ...(moved && asReckoned(record, ttl)) },
     lease: lease ?? undefined,
+    // Not spread where there is nothing to spread, as in most writes: that takes as long as the update itself.
+    expected: moved ? { userId, ...asReckoned(record, ttl) } : { userId },
   };
+  if (moved) Object.assign(change, moved, { ttl });
   return after(storage.update(state.handle!, change), (result): Awaitable<Written> => {
     if (result === 'ok') {
       if (values) state.values.saved(values);
@@ -212,7 +213,7 @@ export function asReckoned({ proof, ttl }: SessionRecord, newTtl: number | null 
 }
 
 /** What a field is after a change: null takes it away. */
-export const changedBy = <T>(change: T | null | undefined, before: T | undefined): T | undefined =>
+export const valueAfter = <T>(change: T | null | undefined, before: T | undefined): T | undefined =>
   change === undefined ? before : (change ?? undefined);
 
 /** What is stored now; undefined, and this holder is outside, if the session ended or went to another user (S56). */
