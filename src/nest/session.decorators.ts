@@ -14,6 +14,7 @@ import { SessionLoader } from './session.loader.js';
 import { SessionLockInterceptor } from './session-lock.interceptor.js';
 import type { DefaultSessionData } from '../session/session-data.js';
 import { SessionError } from '../errors.js';
+import { checkedOptions, flag, type OptionRules } from '../rules.js';
 import { Session as SessionObject } from '../session/session.js';
 
 type Pipe = Type<PipeTransform> | PipeTransform;
@@ -88,14 +89,20 @@ function hideFromPipes(target: object, key: string | symbol, index: number): voi
   Reflect.defineMetadata('design:paramtypes', types.with(index, Object), target, key);
 }
 
+interface UseSessionOptions {
+  touch?: boolean | undefined;
+}
+
+const USE_SESSION: OptionRules<UseSessionOptions> = { touch: flag };
+
 /**
  * A route, or a controller's routes, that count as use of the session without asking for it.
  *
  * @param options.touch false: they see the session, and what they change is saved, but they are no use of it: its
  *   deadline, its cookie and its flashes stay as they are (S65)
  */
-export function UseSession({ touch }: { touch?: boolean | undefined } = {}): MethodDecorator &
-  ClassDecorator {
+export function UseSession(options: UseSessionOptions = {}): MethodDecorator & ClassDecorator {
+  const { touch } = checkedOptions('@UseSession', options, USE_SESSION);
   const load = UseGuards(SessionLoader);
   return touch === undefined ? load : applyDecorators(asking({ touch }), load);
 }

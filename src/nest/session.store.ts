@@ -10,7 +10,7 @@ import type { ClientInfo, DefaultSessionData, StoredData } from '../session/sess
 import { save } from '../session/save.js';
 import { Session, stateOf } from '../session/session.js';
 import { inPages } from '../session/users.js';
-import type { CreateSession, ListPage, Sessions } from '../session/sessions.js';
+import type { CreateSession, DestroyByUser, ListPage, Sessions } from '../session/sessions.js';
 import type { SessionRecord } from '../storage/record.js';
 import { demandRequest, openIn } from './contexts.js';
 
@@ -209,8 +209,8 @@ export class SessionStore<T extends object = DefaultSessionData>
    *
    * @param options.except handle of the one that stays, usually the session that asks (S31)
    */
-  destroyByUser(userId: string, options: { except?: string | undefined } = {}): Promise<number> {
-    return this.#sessions.destroyByUser(userId, options.except);
+  destroyByUser(userId: string, options: DestroyByUser = {}): Promise<number> {
+    return this.#sessions.destroyByUser(userId, options);
   }
 
   /** Ends a session by its handle, for administrators; false, and not an error, if there is none. */

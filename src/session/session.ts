@@ -9,7 +9,14 @@ import type {
 } from './session-data.js';
 import { dataObject } from './data-object.js';
 import { SessionError } from '../errors.js';
-import { type Duration, parseDuration } from '../rules.js';
+import {
+  checkedOptions,
+  type Duration,
+  duration as durationRule,
+  milliseconds,
+  type OptionRules,
+  parseDuration,
+} from '../rules.js';
 import { deadline } from './deadlines.js';
 import { login, regenerate } from './rotate.js';
 import { save, start } from './save.js';
@@ -22,6 +29,12 @@ export const stateOf = (session: Session<any>): SessionState => {
   if (session instanceof Session) return reveal(session);
   throw new SessionError('This is no session: pass what @Session(), store.load() or store.create() gave.');
 };
+
+interface LoginOptions {
+  ttl?: Duration | undefined;
+}
+
+const LOGIN: OptionRules<LoginOptions> = { ttl: durationRule };
 
 /** The server's memory of one client between requests, as a handler holds it. */
 export class Session<T extends object = DefaultSessionData> {
@@ -236,9 +249,9 @@ export class Session<T extends object = DefaultSessionData> {
    * @throws {SessionStorageError} if the storage failed: the session is as it was (503)
    * @throws {SessionError} if the headers are out, so that the client could not be told its new id
    */
-  async login(userId: string, options: { ttl?: Duration | undefined } = {}): Promise<void> {
-    const ttl = options.ttl === undefined ? undefined : parseDuration('login: ttl', options.ttl);
-    await login(this.#state, userId, ttl);
+  async login(userId: string, options: LoginOptions = {}): Promise<void> {
+    const { ttl } = checkedOptions('login', options, LOGIN);
+    await login(this.#state, userId, ttl === undefined ? undefined : milliseconds(ttl));
   }
 
   /** Ends the session. Afterwards this is a new visitor's session, and writing starts a new one. */

@@ -49,6 +49,16 @@ const CREATE: OptionRules<CreateSession> = {
   ttl: duration,
 };
 
+/** Which sessions of a user end. */
+export interface DestroyByUser {
+  /** Handle of the one that stays. */
+  except?: string | undefined;
+}
+
+const DESTROY_BY_USER: OptionRules<DestroyByUser> = {
+  except: { takes: 'the handle of a session', accepts: isHandle },
+};
+
 /** Which page of all sessions. */
 export interface ListPage {
   /** About how many, 1 to 1,000. Default 100. */
@@ -208,10 +218,10 @@ export class Sessions {
   /**
    * Ends the sessions of a user, unless another has logged in on one of them meanwhile.
    *
-   * @param except handle of the one that stays
    * @returns how many were ended
    */
-  async destroyByUser(userId: string, except: string | undefined): Promise<number> {
+  async destroyByUser(userId: string, options: DestroyByUser): Promise<number> {
+    const { except } = checkedOptions('destroyByUser', options, DESTROY_BY_USER);
     const records = await this.byUser(userId, 'destroyByUser');
     return endAll(
       this.storage,

@@ -220,6 +220,11 @@ describe('class inheritance', () => {
 });
 
 describe('@UseSession()', () => {
+  it('refuses an option that it does not know, or that is wrong', () => {
+    expect(() => UseSession({ tuch: false } as object)).toThrow('tuch');
+    expect(() => UseSession({ touch: 'no' as never })).toThrow('@UseSession: touch must be');
+  });
+
   @Controller('method')
   class OnMethod {
     @Get('renewing')

@@ -346,6 +346,13 @@ describe.each(kinds)('logging in and out: %s', (kind) => {
     },
   );
 
+  it('login with a misspelled option is a clear error and changes nothing', async () => {
+    const error = await failureOf(() => session.login('ada', { tll: '30d' } as object));
+    expect(error).toBeInstanceOf(SessionError);
+    expect(error.message).toContain('tll');
+    expect((await loaded(bench, old)).userId).toBeUndefined();
+  });
+
   it.each(['logout', 'destroy'] as const)(
     'after %s the id is dead on every node, and the object is a new visitor (S12, S26)',
     async (end) => {

@@ -1,6 +1,12 @@
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { MemoryStorage, SessionError, SessionGoneError, SessionStorageError } from '../../src/index.js';
+import {
+  MemoryStorage,
+  SessionError,
+  SessionGoneError,
+  SessionOptionsError,
+  SessionStorageError,
+} from '../../src/index.js';
 import { freezeTime, passTime, unfreezeTime } from '../support/clock.js';
 import { type Bench, failureOf, kinds, loaded, open, secretOf, storageOf } from '../support/session-bench.js';
 
@@ -144,6 +150,19 @@ describe.each(kinds)("a user's sessions: %s", (kind) => {
     for (let i = 0; i < 2; i++) await bench.store.create({ userId: 'ada' });
     expect(await bench.store.destroyByUser('ada', { except: one.handle })).toBe(2);
     expect(await handles('ada')).toEqual([one.handle]);
+  });
+
+  it.each<[options: object, problem: string]>([
+    [{ exept: 'A'.repeat(22) }, 'exept'],
+    [{ except: '' }, 'except must be the handle of a session'],
+    [{ except: 1 }, 'except must be the handle of a session'],
+    [[], 'destroyByUser'],
+  ])('%j is a clear error and ends nothing', async (options, problem) => {
+    await bench.store.create({ userId: 'ada' });
+    const error = await failureOf(() => bench.store.destroyByUser('ada', options));
+    expect(error).toBeInstanceOf(SessionOptionsError);
+    expect(error.message).toContain(problem);
+    expect(await handles('ada')).toHaveLength(1);
   });
 
   it('an expired one is not counted among those that were ended', async () => {
