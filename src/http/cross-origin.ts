@@ -65,8 +65,9 @@ export function refusalOfRequest(
   const raw: IncomingMessage & { originalMethod?: string } = rawOf(request);
   // Whatever comes over a socket comes as what its handshake was.
   if (isHandshake(raw)) return refusalOfHandshake(raw, hostOf(request), settings);
+  const { method: shown } = raw;
   // Middleware that overrides methods leaves the one of the wire there; on Fastify it comes after the routing.
-  const method = isSafe(raw.method) ? (raw.originalMethod ?? raw.method) : raw.method;
+  const method = isSafe(shown) ? (raw.originalMethod ?? shown) : shown;
   // Most requests are safe, and the platform reckons the host anew each time.
   return isSafe(method)
     ? undefined

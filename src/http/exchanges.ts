@@ -57,10 +57,8 @@ export class Exchanges implements ExchangeParts {
   ): Awaitable<Exchange<Exchanges>> {
     const raw = rawOf(request);
     const isSocket = isHandshake(raw);
-    const known = exchangeOfRequest(request, operation);
-    const rawResponse = known || isSocket ? undefined : rawResponseOf(raw, response);
-    // A request that is wrapped may not show what belongs to it, but its response does.
-    const found = known ?? (rawResponse && (exchangeOf(raw, rawResponse) as typeof known));
+    const found = exchangeOfRequest(request, operation);
+    const rawResponse = found || isSocket ? undefined : rawResponseOf(raw, response);
     if (found && found.module !== this) {
       throw new SessionError(
         'This request has a session of another SessionModule already: one request, one module.',

@@ -4,25 +4,24 @@ import type { Method, Next } from './held-calls.js';
 import { type Natives, type Outgoing, SaveBeforeSend } from './save-before-send.js';
 
 /**
- * Where a request finds what belongs to it, and so does its response. One property, and not two, nor a WeakMap: on
- * Express every property that is added costs microseconds, see {@link attachExchange}, and so does the garbage
- * collection of a WeakMap whose keys live as long as requests do.
+ * Where a request finds what belongs to it, and so does its response: a property of the request's list of headers, which
+ * whatever wraps a request shows too. On Express a property of the request itself costs microseconds, see
+ * {@link attachExchange}, and so does the garbage collection of a WeakMap whose keys live as long as requests do.
  */
 const LINK = Symbol('nest-sessions');
 
-type Linked = IncomingMessage & { [LINK]?: SaveBeforeSend };
+type Linked = { [LINK]?: SaveBeforeSend };
 
-/**
- * The exchange that a request belongs to.
- *
- * @param response its response, where the request may be wrapped so that it does not show what belongs to it
- */
-export function exchangeOf(request: IncomingMessage, response?: ServerResponse): Outgoing | undefined {
-  return ((response?.req ?? request) as Linked)[LINK]?.exchange;
+/** A mock may have no such list. */
+const linked = (request: IncomingMessage): Linked => (request.rawHeaders ?? request) as Linked;
+
+/** The exchange that a request belongs to. */
+export function exchangeOf(request: IncomingMessage): Outgoing | undefined {
+  return linked(request)[LINK]?.exchange;
 }
 
-function linkOf(response: ServerResponse): SaveBeforeSend | undefined {
-  return (response.req as Linked | undefined)?.[LINK];
+function linkOf({ req }: ServerResponse): SaveBeforeSend | undefined {
+  return req && linked(req)[LINK];
 }
 
 /**
@@ -38,14 +37,14 @@ function linkOf(response: ServerResponse): SaveBeforeSend | undefined {
  */
 export function attachExchange(response: ServerResponse, exchange: Outgoing): SaveBeforeSend {
   const { natives, isPrepared } = platformOf(Object.getPrototypeOf(response));
-  const request = response.req as Linked | undefined;
+  const request = response.req as IncomingMessage | undefined;
   if (!request) {
     throw new SessionError(
       'SessionStore.of(): the response is none of Node: it does not lead to its request.',
     );
   }
   const link = new SaveBeforeSend(response, exchange, natives);
-  request[LINK] = link;
+  linked(request)[LINK] = link;
   // Node's own request comes from middleware, and more of that may follow. A route of Fastify has another.
   const isEarly = !isPrepared && exchange.request === request;
   if (isEarly || hasOwnMethod(response)) standBeforeOthers(link, isPrepared);
@@ -55,15 +54,11 @@ export function attachExchange(response: ServerResponse, exchange: Outgoing): Sa
     response.end = hooks.end as ServerResponse['end'];
     response.flushHeaders = hooks.flushHeaders as ServerResponse['flushHeaders'];
   }
-  natives.on.call(response, 'close', onClose);
+  natives.on.call(response, 'close', () => link.closed());
   return link;
 }
 
 const METHODS: readonly Method[] = ['writeHead', 'write', 'end', 'flushHeaders'];
-
-function onClose(this: ServerResponse): void {
-  linkOf(this)?.closed();
-}
 
 /** Functions that all responses share, so that a request makes no closures. */
 const hooks: Record<Method, Next> = {
