@@ -93,7 +93,7 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
   load(): Awaitable<this> {
     if (this.session) return this;
     if (this.loading) return this.loading;
-    const loaded = after(this.find(), (live) => this.found(live));
+    const loaded = this.find();
     if (!isThenable(loaded)) return loaded;
     const done = () => void (this.loading = undefined);
     this.loading = loaded;
@@ -211,7 +211,22 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
     return 'Exchange';
   }
 
-  /** A session of another library may have come instead of one of ours, or beside it. */
+  private find(): Awaitable<this> {
+    const { sessions } = this.module;
+    const { ids, rejected } = this.received;
+    if (rejected) sessions.events.emit('rejected');
+    if (ids.length === 0) return this.found([]);
+    if (ids.length === 1) return after(sessions.find(ids[0]!), (state) => this.found(state ? [state] : []));
+    return Promise.all(ids.map((id) => sessions.find(id))).then((states) =>
+      this.found(states.filter((state) => state !== undefined)),
+    );
+  }
+
+  /**
+   * A session of another library may have come instead of one of ours, or beside it.
+   *
+   * @param live sessions of the ids that came: two or more count as none (S43)
+   */
   private found(live: readonly SessionState[]): Awaitable<this> {
     const { imports } = this.module;
     if (!imports) return this.begin(live);
@@ -238,18 +253,6 @@ export class Exchange<Module extends ExchangeParts = ExchangeParts> implements O
     this.state = state;
     this.session = new Session(state, sessions);
     return this;
-  }
-
-  /** The live sessions of the ids that came: two or more count as none (S43). */
-  private find(): Awaitable<readonly SessionState[]> {
-    const { sessions } = this.module;
-    const { ids, rejected } = this.received;
-    if (rejected) sessions.events.emit('rejected');
-    if (ids.length === 0) return [];
-    if (ids.length === 1) return after(sessions.find(ids[0]!), (state) => (state ? [state] : []));
-    return Promise.all(ids.map((id) => sessions.find(id))).then((found) =>
-      found.filter((state) => state !== undefined),
-    );
   }
 
   /**
