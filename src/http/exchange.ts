@@ -1,10 +1,11 @@
 import { inspect } from 'node:util';
 import { after, type Awaitable, isThenable } from '../awaitable.js';
 import { SessionStorageError } from '../errors.http.js';
-import { alone, commit, look, touchIsDue } from '../session/save.js';
+import { alone, commit, touchIsDue } from '../session/save.js';
 import { Session } from '../session/session.js';
 import type { Sessions } from '../session/sessions.js';
 import type { SessionState, StateExchange } from '../session/state.js';
+import { look } from '../session/write.js';
 import type { Brought, Imports } from './imports.js';
 import { type CookieRequest, isHandshake, rawOf } from './request.js';
 import type { ReceivedIds } from './cookie.js';

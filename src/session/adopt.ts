@@ -7,9 +7,9 @@ import type { CheckedStorage } from './checked-storage.js';
 import { absoluteDeadline } from './deadlines.js';
 import { parseId, proofOf } from './id.js';
 import { withinLimit } from './limits.js';
-import { create } from './save.js';
 import type { SessionState } from './state.js';
 import { checkUser } from './users.js';
+import { create } from './write.js';
 
 /** What a session of another library was. Times are milliseconds since the Unix epoch. */
 export interface ForeignContent {

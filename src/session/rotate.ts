@@ -5,11 +5,13 @@ import { describedClient } from './client.js';
 import { deadline } from './deadlines.js';
 import { newSecret, proofOf } from './id.js';
 import { withinLimit } from './limits.js';
+import { alone, asked } from './save.js';
+import { difference } from './encoded.js';
+import { initialValues, type SessionState } from './state.js';
+import { checkUser } from './users.js';
+import type { SessionValues } from './values.js';
 import {
-  alone,
-  asked,
   asReckoned,
-  valueAfter,
   checkSize,
   collect,
   insert,
@@ -18,11 +20,8 @@ import {
   loseLock,
   refuseOutside,
   refuseSent,
-} from './save.js';
-import { difference } from './encoded.js';
-import { initialValues, type SessionState } from './state.js';
-import { checkUser } from './users.js';
-import type { SessionValues } from './values.js';
+  valueAfter,
+} from './write.js';
 
 /*
  * New secrets for sessions: on request, and at every login. A rotation expects the proof it replaces: of two at once the

@@ -18,13 +18,14 @@ import type { SessionEvents } from './events.js';
 import { isHandle, isOwnId, type ParsedId, parseId, proves } from './id.js';
 import { withinLimit } from './limits.js';
 import { checkUser, endAll, userRule } from './users.js';
-import { alone, insert, look } from './save.js';
+import { alone } from './save.js';
 import type { SessionSettings } from './settings.js';
 import { initialValues, SessionState } from './state.js';
 import { tapAll } from './tap-all.js';
 import { type Tap, Turns } from './turns.js';
 import { ValueCodec } from './value-codec.js';
 import { SessionValues } from './values.js';
+import { insert, look } from './write.js';
 
 /** What a session can be created with. */
 export interface CreateSession<T = object> {

@@ -27,7 +27,7 @@ export interface Refused {
   readonly ttl: number | null | undefined;
 }
 
-/** The facts that one holder has of one session. What follows from them is asked of functions: save.ts, rotate.ts, what-to-tell.ts. */
+/** The facts that one holder has of one session. What follows from them is asked of functions: save.ts, write.ts, rotate.ts, what-to-tell.ts. */
 export class SessionState {
   /** The record as this holder last saw it; undefined: nothing is stored. */
   record: SessionRecord | undefined;

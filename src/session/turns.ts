@@ -3,8 +3,9 @@ import { SessionError } from '../errors.js';
 import { SessionGoneError, SessionLockError } from '../errors.http.js';
 import type { SessionLease } from '../storage/session-storage.js';
 import type { CheckedStorage } from './checked-storage.js';
-import { alone, insert, look, refuseOutside, refuseSent, touchIsDue, write } from './save.js';
+import { alone, touchIsDue } from './save.js';
 import type { SessionState } from './state.js';
+import { insert, look, refuseOutside, refuseSent, write } from './write.js';
 
 export type Tap<R> = (data: object) => R | PromiseLike<R>;
 
@@ -60,7 +61,7 @@ export class Turns {
     refuseOutside(state);
     if (!state.record || this.heldHere(state.handle!)) return fn();
     const handle = state.handle!;
-    return this.alone(handle, 'route', async (lease) => {
+    return this.withLock(handle, 'route', async (lease) => {
       await this.goOn(state, handle);
       state.lease = lease.token;
       try {
@@ -84,7 +85,7 @@ export class Turns {
 
   private inTap<R>(handle: string, fn: (lease: SessionLease) => Promise<R>): Promise<R> {
     const held = this.heldHere(handle);
-    if (!held) return this.alone(handle, 'tap', fn);
+    if (!held) return this.withLock(handle, 'tap', fn);
     if (held.by === 'route') return this.inRoute(held, fn);
     const problem = `Session ${handle}: tap() inside a tap() of the same session would wait for itself; use the data of the outer one.`;
     this.storage.events.warn(problem);
@@ -121,7 +122,7 @@ export class Turns {
   }
 
   /** Holds a session while `fn` runs, and releases it whatever happens (S54). */
-  private async alone<R>(
+  private async withLock<R>(
     handle: string,
     by: Held['by'],
     fn: (lease: SessionLease) => Promise<R>,
