@@ -5,9 +5,6 @@ import type { SessionHeaders } from './response-headers.js';
 import type { TransportName } from './settings.js';
 import { type ParsedId, parseId } from '../session/id.js';
 
-/** What the client is told: nothing, this id, or that the session has ended. */
-export type Told = IssuedId | 'ended' | undefined;
-
 const NO_BEARER: ReceivedIds = Object.freeze({ via: 'bearer', ids: Object.freeze([]), rejected: false });
 
 const WITHHELD =
@@ -55,10 +52,16 @@ export class SessionTransport {
    * The headers for an answer.
    *
    * @param via how the request's id came
+   * @param told nothing, this id, or that the session has ended
    * @param own attributes that this session's cookie has of its own
    * @throws {SessionOptionsError} if the option `cookie` is a function, and what it gave is wrong
    */
-  headers(via: TransportName, told: Told, request: CookieRequest, own?: OwnAttributes): SessionHeaders {
+  headers(
+    via: TransportName,
+    told: IssuedId | 'ended' | undefined,
+    request: CookieRequest,
+    own?: OwnAttributes,
+  ): SessionHeaders {
     const nothing = this.#nothing;
     if (told === undefined) return nothing;
     if (via === 'bearer') {

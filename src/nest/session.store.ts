@@ -11,6 +11,7 @@ import { save } from '../session/save.js';
 import { Session, stateOf } from '../session/session.js';
 import { inPages } from '../session/users.js';
 import type { CreateSession, DestroyByUser, ListPage, Sessions } from '../session/sessions.js';
+import { checkedOptions, flag, oneOf, type OptionRules } from '../rules.js';
 import type { SessionRecord } from '../storage/record.js';
 import { demandRequest, openIn } from './contexts.js';
 
@@ -24,6 +25,8 @@ export interface SessionOfOptions {
   /** `'allow'`: also for a cross-origin request. It frees this call; the route's own check still comes. */
   readonly crossOrigin?: 'allow' | undefined;
 }
+
+const OF: OptionRules<SessionOfOptions> = { touch: flag, crossOrigin: oneOf('allow') };
 
 /** A session as a device list or an administrator sees it: nothing in it can be replayed (S33). */
 export interface SessionInfo<T = DefaultSessionData> {
@@ -150,10 +153,13 @@ export class SessionStore<T extends object = DefaultSessionData>
         `SessionStore.of() takes a request or a context of Nest; got ${target === null ? 'null' : `a ${typeof target}`}.`,
       );
     }
-    const options = isOptions(second) ? second : third;
+    // What comes second beside a context of Nest can be no response.
+    const isAsk = isHost(target) || isOptions(second);
+    const given = (isAsk ? (second ?? third) : third) as SessionOfOptions | undefined;
+    const options = given && checkedOptions('SessionStore.of', given, OF);
     const opened = isHost(target)
       ? openIn(target, demandRequest(target), this.#exchanges, options)
-      : this.#exchanges.open(target, isOptions(second) ? undefined : second, options);
+      : this.#exchanges.open(target, isAsk ? undefined : (second as AnyResponse), options);
     return (await opened).session as Session<U>;
   }
 

@@ -21,6 +21,7 @@ import request from 'supertest';
 import {
   Session,
   SessionError,
+  SessionOptionsError,
   SessionLock,
   SessionLockError,
   SessionModule,
@@ -123,6 +124,19 @@ describe('@Session() where it does not belong', () => {
       expect(error.message).toMatch(/of\(|request/);
     },
   );
+
+  it.each([
+    [{ tuoch: false }, /tuoch is not an option \(did you mean touch\?\)/],
+    [{ touch: 'no' }, /touch must be true or false; got "no"/],
+    [{ touch: false, crossOrigin: 'refuse' }, /crossOrigin must be "allow"; got "refuse"/],
+  ])('store.of with the options %j is a clear error, and asks for nothing', async (options, message) => {
+    const app = await start();
+    const context = new ExecutionContextHost([{ headers: {} }, {}], undefined as never, undefined as never);
+    context.setType('http');
+    const error = await failureOf(() => app.get(SessionStore).of(context, options as never));
+    expect(error).toBeInstanceOf(SessionOptionsError);
+    expect(error.message).toMatch(message);
+  });
 });
 
 describe('a decorator that replaces the method', () => {
