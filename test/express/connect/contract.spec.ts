@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll } from '@jest/globals';
+import { Logger } from '@nestjs/common';
 import connectPgSimple from 'connect-pg-simple';
 import { RedisStore } from 'connect-redis';
 import expressSession from 'express-session';
@@ -14,6 +15,9 @@ import { ConnectStorage } from '../../../src/express/connect/storage.js';
 import { describeSessionStorage, type OptionalMember } from '../../../src/testing/storage-contract.js';
 import { describeWithServer, Server } from '../../storage/redis/support/server.js';
 import { describeWithDatabase } from '../../storage/sql/support/databases.js';
+
+// Each storage says what it cannot when it is opened, and here hundreds are.
+Logger.overrideLogger(false);
 
 /** What a storage on any store lacks: stores expire by themselves, and know no batch. */
 const always: OptionalMember[] = ['purgeExpired', 'alive', 'ping'];
