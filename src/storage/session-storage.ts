@@ -35,8 +35,8 @@ export interface Expectation {
 /**
  * - `'ok'`: the change is stored, or changed nothing.
  * - `'gone'`: there is no live record, and none was made (S27).
+ * - `'lost'`: the lease does not hold the session any more; nothing changed, whatever else is true.
  * - `'conflict'`: the expectation does not hold; nothing changed.
- * - `'lost'`: the lease does not hold the session any more; nothing changed.
  */
 export type UpdateResult = 'ok' | 'gone' | 'conflict' | 'lost';
 

@@ -89,11 +89,10 @@ local key = KEYS[1]
 local state, s = look(key)
 if state == 'damaged' then return ${DAMAGED} end
 if state ~= 'live' then return ${GONE} end
-if not expected(s) then
-  if ARGV[10] == '' or ARGV[10] ~= s.once then return ${CONFLICT} end
-  return ARGV[6] == '' and ${OK} or ${OK_EARLIER}
-end
+local met = expected(s)
+if not met and ARGV[10] ~= '' and ARGV[10] == s.once then return ARGV[6] == '' and ${OK} or ${OK_EARLIER} end
 if #KEYS == 2 and redis.call('GET', KEYS[2]) ~= ARGV[16] then return ${LOST} end
+if not met then return ${CONFLICT} end
 
 local function given(i, stored) return ARGV[i] ~= '' and ARGV[i] or stored end
 local deadline, login, user = given(6, s.expires), given(11, s.login), given(12, s.user)

@@ -102,9 +102,9 @@ export class Updates {
     const { lease: token, expected } = change;
     return after(this.read(handle), (record): Awaitable<UpdateResult> => {
       if (!record) return 'gone';
-      if (!isAsExpected(record, expected)) return 'conflict';
       return after(this.holdsLease(handle, token), (holds): UpdateResult => {
         if (!holds) return 'lost';
+        if (!isAsExpected(record, expected)) return 'conflict';
         // Some drivers count only rows that an update left different.
         if (changesNothing(record, change)) return 'ok';
         // By now it is as it should be. When the statement ran it was not; or, where nothing is expected, not there.

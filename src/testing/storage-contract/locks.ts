@@ -179,6 +179,8 @@ export function lockTests(bench: StorageBench, nodes: () => readonly SessionStor
     expect(await node(0).update(handle, met)).toBe('ok');
     await lease.release();
     expect(await node(0).update(handle, met)).toBe('lost');
+    // Where neither holds, every storage answers the same.
+    expect(await node(0).update(handle, { ...write, expected: { userId: 'bob' } })).toBe('lost');
   });
 
   it('fence a session that was created under them', async () => {
