@@ -1,4 +1,5 @@
 import { ServerResponse, STATUS_CODES } from 'node:http';
+import { inspect } from 'node:util';
 import { isThenable } from '../awaitable.js';
 import type { Awaitable } from '../awaitable.js';
 import { type HeldCalls, isLate, type Method, type Next } from './held-calls.js';
@@ -88,6 +89,11 @@ export class SaveBeforeSend {
   get headersSent(): boolean {
     // While calls are held, the response only pretends.
     return this.headersOut || (this.phase !== 'holding' && this.response.headersSent);
+  }
+
+  /** It hangs on a list of headers that may be logged: no id shows (S50), nor the whole response. */
+  [inspect.custom](): string {
+    return 'SaveBeforeSend';
   }
 
   /** A call of the application: made at once, later, or never. */

@@ -1,13 +1,15 @@
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { Controller, Get } from '@nestjs/common';
+import { Controller, Get, Req, Res } from '@nestjs/common';
 import { Session, SessionStore } from '../../src/index.js';
 import type { AnySession, Bag, RunningApp } from '../support/app.js';
-import { logs, stacks, start } from '../support/app.js';
+import { logs, rawResponse, stacks, start } from '../support/app.js';
 import { BasicController } from '../support/basic.js';
 import { handleOf } from '../support/client.js';
 import { freezeTime, passTime, unfreezeTime } from '../support/clock.js';
 import { forgetGates, gate } from '../support/gate.js';
+
+let headersShown: string[] = [];
 
 @Controller()
 class TalkativeController {
@@ -31,6 +33,20 @@ class TalkativeController {
       entries: JSON.stringify(Object.entries(session)),
       spread: JSON.stringify({ ...session }),
     };
+  }
+
+  @Get('headers-shown')
+  async headersShown(@Session() session: AnySession, @Req() request: any, @Res() response: any) {
+    session.set('n', 1);
+    const raw = rawResponse(response);
+    const { rawHeaders } = request.raw ?? request;
+    const show = () => inspect(rawHeaders, { depth: 10, showHidden: true });
+    const shown = [show()];
+    raw.write('some of it');
+    shown.push(show());
+    await session.save();
+    headersShown = [...shown, show()];
+    raw.end();
   }
 
   @Get('throws-the-session')
@@ -208,6 +224,16 @@ describe.each(stacks)('what nobody may read: %s', (_title, stack) => {
     expect(shown).toMatch(/Error/);
     expect(shown).not.toContain(secretOf(id));
     expect(shown).not.toContain('taken-taken');
+  });
+
+  it('the headers of a request, as they are logged, show neither a new id nor the response (S50)', async () => {
+    const client = app.client();
+    await client.get('/headers-shown');
+    expect(headersShown).toHaveLength(3);
+    for (const shown of headersShown) {
+      expect(shown).not.toContain(client.sid.slice(client.handle.length));
+      expect(shown.length).toBeLessThan(300);
+    }
   });
 
   it('a session that is returned, printed or spread shows its data and no id (S50)', async () => {
