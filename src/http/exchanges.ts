@@ -7,7 +7,7 @@ import { refusalOfRequest } from './cross-origin.js';
 import { Exchange, type ExchangeParts } from './exchange.js';
 import { Imports } from './imports.js';
 import { type AnyResponse, type CookieRequest, isHandshake, rawOf, rawResponseOf } from './request.js';
-import { attachExchange, exchangeOf } from './response-patch.js';
+import { attachExchange, exchangeAt, exchangeOf } from './response-patch.js';
 import type { HttpSettings } from './settings.js';
 import type { SessionTransport } from './transport.js';
 
@@ -57,8 +57,9 @@ export class Exchanges implements ExchangeParts {
   ): Awaitable<Exchange<Exchanges>> {
     const raw = rawOf(request);
     const isSocket = isHandshake(raw);
-    const found = exchangeOfRequest(request, operation);
-    const rawResponse = found || isSocket ? undefined : rawResponseOf(raw, response);
+    const known = exchangeOfRequest(request, operation);
+    const rawResponse = known || isSocket ? undefined : rawResponseOf(raw, response);
+    const found = known ?? (rawResponse && (exchangeAt(rawResponse) as typeof known));
     if (found && found.module !== this) {
       throw new SessionError(
         'This request has a session of another SessionModule already: one request, one module.',

@@ -25,6 +25,25 @@ function linkOf({ req }: ServerResponse): SaveBeforeSend | undefined {
 }
 
 /**
+ * What stands before a response, or one that wraps it, where the request does not tell: middleware may have put another
+ * list of headers on it. The response has our listener still.
+ */
+function linkAt(response: ServerResponse, { listeners }: Natives): SaveBeforeSend | undefined {
+  for (const listener of listeners.call(response, 'close')) {
+    const link = (listener as Linked)[LINK];
+    if (link) return link;
+  }
+  return undefined;
+}
+
+/** The exchange that a response belongs to already. Its request leads to it from here on. */
+export function exchangeAt(response: ServerResponse): Outgoing | undefined {
+  const link = linkAt(response, platformOf(Object.getPrototypeOf(response)).natives);
+  if (link && response.req) linked(response.req)[LINK] = link;
+  return link?.exchange;
+}
+
+/**
  * Stands an exchange before its response, so that the session is saved and its headers are added however it is sent.
  *
  * Express changes the prototype of every response to `app.response`. V8 then gives each its own hidden class
@@ -45,6 +64,8 @@ export function attachExchange(response: ServerResponse, exchange: Outgoing): Sa
   }
   const link = new SaveBeforeSend(response, exchange, natives);
   linked(request)[LINK] = link;
+  const onClose: (() => void) & Linked = () => link.closed();
+  onClose[LINK] = link;
   // Node's own request comes from middleware, and more of that may follow. A route of Fastify has another.
   const isEarly = !isPrepared && exchange.request === request;
   if (isEarly || hasOwnMethod(response)) standBeforeOthers(link, isPrepared);
@@ -54,7 +75,7 @@ export function attachExchange(response: ServerResponse, exchange: Outgoing): Sa
     response.end = hooks.end as ServerResponse['end'];
     response.flushHeaders = hooks.flushHeaders as ServerResponse['flushHeaders'];
   }
-  natives.on.call(response, 'close', () => link.closed());
+  natives.on.call(response, 'close', onClose);
   return link;
 }
 
@@ -77,10 +98,24 @@ const hooks: Record<Method, Next> = {
 };
 
 function pass(response: ServerResponse, method: Method, args: unknown[]): unknown {
-  const link = linkOf(response);
+  const found = linkOf(response);
+  const link = found?.response === response ? found : otherLinkOf(response, found);
   if (link) return link.pass(method, args, link.natives[method]);
   // A route without a session, on Express.
   return platformOf(Object.getPrototypeOf(response)).natives[method].apply(response, args);
+}
+
+/**
+ * Where the request does not lead to the link of its own response. Of a request that middleware copied for a route of
+ * its own, with a response of its own, each response has a link: none sends what was said to another, and the session is
+ * saved before any of them.
+ */
+function otherLinkOf(
+  response: ServerResponse,
+  found: SaveBeforeSend | undefined,
+): SaveBeforeSend | undefined {
+  const link = linkAt(response, found?.natives ?? platformOf(Object.getPrototypeOf(response)).natives);
+  return link ?? (found && attachExchange(response, found.exchange));
 }
 
 // What others wrapped around one response: on-headers, and with it compression and morgan; loggers, timers.
@@ -175,6 +210,7 @@ function nativesOf({
   getHeader,
   setHeader,
   on,
+  listeners,
 }: ServerResponse): Natives {
-  return { writeHead, write, end, flushHeaders, getHeader, setHeader, on };
+  return { writeHead, write, end, flushHeaders, getHeader, setHeader, on, listeners };
 }

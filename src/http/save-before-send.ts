@@ -36,7 +36,7 @@ export interface Outgoing {
 }
 
 /** The platform's own methods, which ours stand before. */
-export type Natives = Record<Method, Next> & HeaderMethods & Pick<ServerResponse, 'on'>;
+export type Natives = Record<Method, Next> & HeaderMethods & Pick<ServerResponse, 'on' | 'listeners'>;
 
 /**
  * Where a response stands:

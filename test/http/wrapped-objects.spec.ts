@@ -1,5 +1,6 @@
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Controller, Get, Req, Res } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -75,6 +76,22 @@ class Wrapping {
     response.send('sent');
   }
 
+  @Get('no-session') noSession() {
+    return 'sent';
+  }
+
+  @Get('adds') adds(@Session() session: AnySession) {
+    session.set('added', 1);
+    return 'sent';
+  }
+
+  @Get('headers-replaced-in-route') async replacedInRoute(@Req() request: any, @Res() response: any) {
+    (await this.store.of(request, response)).set('n', 1);
+    const raw = request.raw ?? request;
+    raw.rawHeaders = [...raw.rawHeaders];
+    response.send('sent');
+  }
+
   @Get('own-end') async ownEnd(@Req() request: any, @Res() response: any) {
     const raw = rawResponse(response);
     (await this.store.of(request, response)).set('n', 1);
@@ -130,6 +147,28 @@ describe.each(stacks)('%s', (_title, stack) => {
 
   it('store.of() takes what shows the headers of a request, with its response', () => expectGood('alike'));
 
+  it('one whose list of headers a route replaces', () => expectGood('headers-replaced-in-route'));
+
+  it.each(['no-session', 'adds'])(
+    'one whose list of headers is replaced once its session was asked for: %s',
+    async (path) => {
+      await app.stop();
+      app = await start(stack, {
+        controllers: [Wrapping],
+        configure: (nest) => {
+          const store = nest.get<SessionStore<Bag>>(SessionStore);
+          nest.use(async (request: any, response: any, next: () => void) => {
+            (await store.of(request, response)).set('n', 1);
+            // As it is done for a library that looks at this list, and not at the headers.
+            request.rawHeaders = [...request.rawHeaders, 'Accept', 'application/json'];
+            next();
+          });
+        },
+      });
+      await expectGood(path);
+    },
+  );
+
   it('a response that wraps another and has an end() of its own sends by that', () => expectGood('own-end'));
 
   it.each([
@@ -148,8 +187,42 @@ describe.each(stacks)('%s', (_title, stack) => {
   });
 });
 
+/** Requests that share one list of headers, as middleware makes them that answers several in one. */
+const copies: Record<string, (request: any, url: string) => any> = {
+  'a copy': (request, url) => ({ ...request, url, originalUrl: url, method: 'GET' }),
+  'one of Node': ({ socket, headers, rawHeaders }, url) => {
+    const copy = new http.IncomingMessage(socket);
+    return Object.assign(copy, { url, method: 'GET', headers, rawHeaders, httpVersion: '1.1' });
+  },
+};
+
+/** How middleware gets at what a response of its own is answered with. */
+const captures: Record<string, (response: http.ServerResponse) => Promise<string>> = {
+  'methods of its own': (response) =>
+    new Promise((resolve) => {
+      response.end = (body: any) => (resolve(String(body)), response);
+    }),
+  'a socket of its own': (response) => {
+    const socket: any = new PassThrough();
+    response.assignSocket(socket);
+    const text = new Promise<string>((resolve) => {
+      let all = '';
+      socket.on('data', (data: Buffer) => (all += data.toString()));
+      response.on('finish', () => setImmediate(() => resolve(all.slice(all.indexOf('\r\n\r\n') + 4))));
+    });
+    return text;
+  },
+};
+
 @Controller()
 class Simple {
+  @Get('count') count(@Session() session: AnySession) {
+    session.set('n', (session.get('n') ?? 0) + 1);
+    return String(session.get('n'));
+  }
+  @Get('none') none() {
+    return 'none';
+  }
   @Get('set') set(@Session() session: AnySession) {
     session.set('n', 1);
     return 'sent';
@@ -192,6 +265,49 @@ describe.each(storageKinds.map((kind) => [kind.name, kind] as const))(
         expect(probe.value(client.handle, 'n')).toBe(1);
       }
     }
+
+    const batches = Object.keys(copies).flatMap((copy) =>
+      Object.keys(captures).flatMap((capture) =>
+        ['before', 'not before', 'after'].map((asked) => [copy, capture, asked] as const),
+      ),
+    );
+
+    it.each(batches)(
+      'one request that is answered in several, %s, with %s, the session asked for %s: each has its answer',
+      async (copy, capture, asked) => {
+        const { app, instance, probe, store } = await nest();
+        app.use(async (request: any, response: any, next: (error?: unknown) => void) => {
+          if (request.url !== '/batch') return next();
+          if (asked === 'before') await store.of(request, response);
+          const texts: string[] = [];
+          for (const url of ['/count', '/none', '/count', '/count']) {
+            const part = copies[copy]!(request, url);
+            const partResponse: any = new http.ServerResponse(part);
+            const text = captures[capture]!(partResponse);
+            instance(part, partResponse, next);
+            texts.push(await text);
+          }
+          if (asked === 'after') (await store.of(request, response)).set('after', 1);
+          response.json(texts);
+        });
+        await app.init();
+        const server = http.createServer(instance);
+        await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+        stops.push(() => void server.close().closeAllConnections());
+        const client = new Client((server.address() as AddressInfo).port);
+        stops.push(() => client.close());
+        for (const counts of [
+          ['1', 'none', '2', '3'],
+          ['4', 'none', '5', '6'],
+        ]) {
+          const reply = await client.get('/batch');
+          expect(reply.json()).toEqual(counts);
+          expect(probe.value(client.handle, 'n')).toBe(Number(counts[3]));
+          expect(probe.value(client.handle, 'after')).toBe(asked === 'after' ? 1 : undefined);
+        }
+        expect(probe.size).toBe(1);
+      },
+    );
 
     it.each(['/set', '/pieces'])('one that is called with a Proxy around the response: %s', async (path) => {
       const { app, instance, probe } = await nest();
