@@ -7,7 +7,7 @@ import { refusalOfRequest } from './cross-origin.js';
 import { Exchange, type ExchangeParts } from './exchange.js';
 import { Imports } from './imports.js';
 import { type AnyResponse, type CookieRequest, isHandshake, rawOf, rawResponseOf } from './request.js';
-import { attachExchange, exchangeAt, exchangeOf } from './response-patch.js';
+import { attachExchange, exchangeOf } from './response-patch.js';
 import type { HttpSettings } from './settings.js';
 import type { SessionTransport } from './transport.js';
 
@@ -59,7 +59,9 @@ export class Exchanges implements ExchangeParts {
     const isSocket = isHandshake(raw);
     const known = exchangeOfRequest(request, operation);
     const rawResponse = known || isSocket ? undefined : rawResponseOf(raw, response);
-    const found = known ?? (rawResponse && (exchangeAt(rawResponse) as typeof known));
+    // A request that is wrapped may not show what belongs to it, but its response does.
+    const its = rawResponse?.req ?? raw;
+    const found = its === raw ? known : (exchangeOf(its) as typeof known);
     if (found && found.module !== this) {
       throw new SessionError(
         'This request has a session of another SessionModule already: one request, one module.',

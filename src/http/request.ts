@@ -75,7 +75,7 @@ function isSame(one: IncomingMessage | undefined, other: IncomingMessage): boole
  * The response that Node made, of one that is wrapped as `Object.create(response)` or in a `Proxy`: Node's own methods
  * do not reach the socket from a wrapper.
  */
-function unwrapped(response: ServerResponse): ServerResponse {
+export function unwrapped(response: ServerResponse): ServerResponse {
   if (types.isProxy(response)) {
     const current = (response.req?.socket as { _httpMessage?: ServerResponse } | null)?._httpMessage;
     return current && isSame(current.req, response.req) ? current : response;

@@ -1,46 +1,43 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { SessionError } from '../errors.js';
 import type { Method, Next } from './held-calls.js';
+import { unwrapped } from './request.js';
 import { type Natives, type Outgoing, SaveBeforeSend } from './save-before-send.js';
 
 /**
- * Where a request finds what belongs to it, and so does its response: a property of the request's list of headers, which
- * whatever wraps a request shows too. On Express a property of the request itself costs microseconds, see
- * {@link attachExchange}, and so does the garbage collection of a WeakMap whose keys live as long as requests do.
+ * Where a request finds what belongs to it, and so does its response: a property of the state that a request has as a
+ * stream, which nobody replaces, and which copies of it share. On Express a property of the request itself costs
+ * microseconds, see {@link attachExchange}, and so does the garbage collection of a WeakMap whose keys live as long as
+ * requests do.
  */
 const LINK = Symbol('nest-sessions');
 
-type Linked = { [LINK]?: SaveBeforeSend };
+type Linked = { [LINK]?: SaveBeforeSend | undefined };
 
-/** A mock may have no such list. */
-const linked = (request: IncomingMessage): Linked => (request.rawHeaders ?? request) as Linked;
+/** A mock may be no stream. */
+const linked = (request: IncomingMessage): Linked =>
+  (request as { _readableState?: Linked })._readableState ?? (request as Linked);
 
 /** The exchange that a request belongs to. */
 export function exchangeOf(request: IncomingMessage): Outgoing | undefined {
   return linked(request)[LINK]?.exchange;
 }
 
-function linkOf({ req }: ServerResponse): SaveBeforeSend | undefined {
-  return req && linked(req)[LINK];
+function linkOf(response: ServerResponse): SaveBeforeSend | undefined {
+  const { req } = response;
+  const last = req && linked(req)[LINK];
+  return last && last.response !== response ? linkAmong(last, response) : last;
 }
 
 /**
- * What stands before a response, or one that wraps it, where the request does not tell: middleware may have put another
- * list of headers on it. The response has our listener still.
+ * That of a response which is wrapped, or one of several: middleware may copy a request for a route of its own, with a
+ * response of its own. Each has a link, so that none sends what was said to another, and all save the one session.
  */
-function linkAt(response: ServerResponse, { listeners }: Natives): SaveBeforeSend | undefined {
-  for (const listener of listeners.call(response, 'close')) {
-    const link = (listener as Linked)[LINK];
-    if (link) return link;
-  }
-  return undefined;
-}
-
-/** The exchange that a response belongs to already. Its request leads to it from here on. */
-export function exchangeAt(response: ServerResponse): Outgoing | undefined {
-  const link = linkAt(response, platformOf(Object.getPrototypeOf(response)).natives);
-  if (link && response.req) linked(response.req)[LINK] = link;
-  return link?.exchange;
+function linkAmong(last: SaveBeforeSend, response: ServerResponse): SaveBeforeSend {
+  const raw = unwrapped(response);
+  let link: SaveBeforeSend | undefined = last;
+  while (link && link.response !== raw) link = link.earlier;
+  return link ?? attachExchange(raw, last.exchange);
 }
 
 /**
@@ -62,10 +59,9 @@ export function attachExchange(response: ServerResponse, exchange: Outgoing): Sa
       'SessionStore.of(): the response is none of Node: it does not lead to its request.',
     );
   }
-  const link = new SaveBeforeSend(response, exchange, natives);
-  linked(request)[LINK] = link;
-  const onClose: (() => void) & Linked = () => link.closed();
-  onClose[LINK] = link;
+  const shared = linked(request);
+  const link = new SaveBeforeSend(response, exchange, natives, shared[LINK]);
+  shared[LINK] = link;
   // Node's own request comes from middleware, and more of that may follow. A route of Fastify has another.
   const isEarly = !isPrepared && exchange.request === request;
   if (isEarly || hasOwnMethod(response)) standBeforeOthers(link, isPrepared);
@@ -75,7 +71,7 @@ export function attachExchange(response: ServerResponse, exchange: Outgoing): Sa
     response.end = hooks.end as ServerResponse['end'];
     response.flushHeaders = hooks.flushHeaders as ServerResponse['flushHeaders'];
   }
-  natives.on.call(response, 'close', onClose);
+  natives.on.call(response, 'close', () => link.closed());
   return link;
 }
 
@@ -98,24 +94,10 @@ const hooks: Record<Method, Next> = {
 };
 
 function pass(response: ServerResponse, method: Method, args: unknown[]): unknown {
-  const found = linkOf(response);
-  const link = found?.response === response ? found : otherLinkOf(response, found);
+  const link = linkOf(response);
   if (link) return link.pass(method, args, link.natives[method]);
   // A route without a session, on Express.
   return platformOf(Object.getPrototypeOf(response)).natives[method].apply(response, args);
-}
-
-/**
- * Where the request does not lead to the link of its own response. Of a request that middleware copied for a route of
- * its own, with a response of its own, each response has a link: none sends what was said to another, and the session is
- * saved before any of them.
- */
-function otherLinkOf(
-  response: ServerResponse,
-  found: SaveBeforeSend | undefined,
-): SaveBeforeSend | undefined {
-  const link = linkAt(response, found?.natives ?? platformOf(Object.getPrototypeOf(response)).natives);
-  return link ?? (found && attachExchange(response, found.exchange));
 }
 
 // What others wrapped around one response: on-headers, and with it compression and morgan; loggers, timers.
@@ -210,7 +192,6 @@ function nativesOf({
   getHeader,
   setHeader,
   on,
-  listeners,
 }: ServerResponse): Natives {
-  return { writeHead, write, end, flushHeaders, getHeader, setHeader, on, listeners };
+  return { writeHead, write, end, flushHeaders, getHeader, setHeader, on };
 }

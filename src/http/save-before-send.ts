@@ -36,7 +36,7 @@ export interface Outgoing {
 }
 
 /** The platform's own methods, which ours stand before. */
-export type Natives = Record<Method, Next> & HeaderMethods & Pick<ServerResponse, 'on' | 'listeners'>;
+export type Natives = Record<Method, Next> & HeaderMethods & Pick<ServerResponse, 'on'>;
 
 /**
  * Where a response stands:
@@ -79,10 +79,12 @@ export class SaveBeforeSend {
   private bodyWritten = 0;
   private onError: ((error: unknown) => void) | undefined;
 
+  /** @param earlier stands before another response to the same request */
   constructor(
     readonly response: ServerResponse,
     readonly exchange: Outgoing,
     readonly natives: Natives,
+    readonly earlier?: SaveBeforeSend | undefined,
   ) {}
 
   /** Whether the real headers are out: what they tell of the session can be changed no more. */
@@ -91,7 +93,7 @@ export class SaveBeforeSend {
     return this.headersOut || (this.phase !== 'holding' && this.response.headersSent);
   }
 
-  /** It hangs on a list of headers that may be logged: no id shows (S50), nor the whole response. */
+  /** It hangs on a request, which may be logged: no id shows (S50), nor the whole response. */
   [inspect.custom](): string {
     return 'SaveBeforeSend';
   }

@@ -97,21 +97,22 @@ export async function shorten(
  * history for each rule.
  */
 export async function runMany(count: number, firstSeed: number, nodes: Nodes): Promise<void> {
-  const broken = new Map<string, { readonly first: History; times: number }>();
+  const broken = new Map<string, { readonly first: History; readonly how: string; times: number }>();
   for (let seed = firstSeed; seed < firstSeed + count; seed++) {
     const history = plan(seed);
     const violation = await run(history, nodes);
     if (!violation) continue;
     const found = broken.get(violation.rule);
     if (found) found.times++;
-    else broken.set(violation.rule, { first: history, times: 1 });
+    else broken.set(violation.rule, { first: history, how: violation.how, times: 1 });
   }
   if (broken.size === 0) return;
   const reports: string[] = [];
-  for (const [rule, { first, times }] of broken) {
+  for (const [rule, { first, how, times }] of broken) {
     const shortest = await shorten(first, async (shorter) => (await run(shorter, nodes))?.rule === rule);
     const violation = await run(shortest, nodes);
-    reports.push(`In ${times} of ${count} histories ${rule} ${violation?.how}\n${tell(shortest)}`);
+    const again = violation ? violation.how : `${how}, and not when it was run again`;
+    reports.push(`In ${times} of ${count} histories ${rule} ${again}\n${tell(shortest)}`);
   }
   throw new Error(reports.join('\n\n'));
 }
