@@ -73,7 +73,7 @@ function checkUrl(url: unknown): void {
   // Never the URL itself: it may hold a password.
   throw new SessionOptionsError(
     'RedisStorage.connect takes a URL such as "redis://user:password@host:6379/0", or "rediss://" for TLS; got ' +
-      (typeof url === 'string' ? 'a text that is none.' : `a ${typeof url}.`),
+      (typeof url === 'string' ? 'a text that is none.' : `${kindOf(url)}.`),
   );
 }
 

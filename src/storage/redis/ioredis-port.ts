@@ -104,7 +104,15 @@ export class IoredisPort implements RedisPort {
   }
 
   async open(): Promise<void> {
-    if (this.client.status !== 'ready') await this.ready(OPEN_PATIENCE * this.timeout);
+    if (this.client.status === 'ready') return;
+    let reason: Error | undefined;
+    const onError = (error: Error) => void (reason = error);
+    this.client.on('error', onError);
+    try {
+      await this.ready(OPEN_PATIENCE * this.timeout, () => reason);
+    } finally {
+      this.client.off('error', onError);
+    }
   }
 
   send(_key: string, command: string, args: readonly string[]): Promise<Reply> {
@@ -152,10 +160,10 @@ export class IoredisPort implements RedisPort {
     return this.sendNow(this.client, command, args, this.timeout - (performance.now() - start));
   }
 
-  private ready(timeout: number): Promise<void> {
+  private ready(timeout: number, reason?: () => Error | undefined): Promise<void> {
     // Of a lazy client, nothing else would connect it; why it could not, its error event tells.
     if (this.client.status === 'wait') this.client.connect().catch(() => undefined);
-    return this.gate.wait(timeout, () => notConnected(timeout));
+    return this.gate.wait(timeout, () => notConnected(timeout, reason?.()));
   }
 
   private sendNow(to: IoredisClient, name: string, args: readonly string[], timeout: number): Promise<Reply> {

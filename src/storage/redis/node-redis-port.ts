@@ -54,7 +54,8 @@ export class NodeRedisPort implements RedisPort {
   private readonly gate = new ReadyGate();
   private readonly onReady = () => this.gate.open();
   /** Without a listener, Node ends the process at the first lost connection. */
-  private readonly onError = () => undefined;
+  private readonly onError = (error: Error) => void (this.lastError = error);
+  private lastError: Error | undefined;
   private connectedHere = false;
   private abandoned = 0;
 
@@ -69,7 +70,7 @@ export class NodeRedisPort implements RedisPort {
 
   async open(): Promise<void> {
     const timeout = OPEN_PATIENCE * this.timeout;
-    const failed = () => notConnected(timeout);
+    const failed = () => notConnected(timeout, this.lastError);
     if (!this.client.isOpen) {
       this.connectedHere = true;
       await within(this.client.connect(), timeout, failed);

@@ -71,8 +71,12 @@ export function noAnswer(timeout: number): RedisUnavailableError {
   );
 }
 
-export function notConnected(timeout: number): RedisUnavailableError {
-  return new RedisUnavailableError(`Redis could not be reached within ${timeout} ms; nothing was sent.`);
+/** @param reason what the client said last; only its text is told, as the rest may hold the password that was sent */
+export function notConnected(timeout: number, reason?: Error & { code?: string }): RedisUnavailableError {
+  const why = reason?.message || reason?.code;
+  return new RedisUnavailableError(
+    `Redis could not be reached within ${timeout} ms${why ? `: ${why.replace(/\.$/, '')}` : ''}; nothing was sent.`,
+  );
 }
 
 export function tooManyAbandoned(): RedisUnavailableError {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { Cluster, Redis } from 'ioredis';
 import { createClient, createCluster } from 'redis';
@@ -36,6 +37,22 @@ describeWithServer('a user of the server who is allowed what the docs say', () =
     'ioredis, Cluster': () => new Cluster(cluster.startup, { redisOptions: { username, password } }),
     'node-redis, Cluster': () => createCluster({ rootNodes: rootNodes(), defaults: { username, password } }),
   };
+
+  it.each<[name: string, make: (wrong: string) => RedisClient]>([
+    ['ioredis', (wrong) => new Redis({ port: server.port, username, password: wrong })],
+    ['node-redis', (wrong) => createClient({ url: server.url, username, password: wrong })],
+  ])(
+    '%s: a wrong password is the reason that the start gives, and is not shown (S50)',
+    async (_name, make) => {
+      const client = make('hunter2');
+      const storage = new RedisStorage(client, { commandTimeout: 100 });
+      const refused: unknown = await storage.open().catch((error: unknown) => error);
+      expect(String(refused)).toMatch(/WRONGPASS/);
+      expect(inspect(refused, { depth: Infinity })).not.toContain('hunter2');
+      await storage.close();
+      if ('disconnect' in client) await client.disconnect();
+    },
+  );
 
   it.each(Object.keys(clients))(
     'can do all there is to do with sessions, locks and events: %s',

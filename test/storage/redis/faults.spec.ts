@@ -141,7 +141,7 @@ describeWithServer('when Redis is in trouble', () => {
         ),
         sleep(2_000).then(() => 'still waiting'),
       ]);
-      expect(String(refused)).toMatch(/could not be reached|ECONNREFUSED/);
+      expect(String(refused)).toMatch(/ECONNREFUSED/);
       await storage.close();
       nowhere.close();
     }, 20_000);
