@@ -146,14 +146,17 @@ export const OPTIONS = {
     shows: kindOf,
   },
   storage: {
-    takes: 'an object of a class that extends SessionStorage',
+    takes:
+      'an object of a class that extends SessionStorage, such as new RedisStorage(client), new SqlStorage(pool) or ' +
+      'new ConnectStorage(store)',
     accepts: (value) => {
       const its = Object(value) as Record<string, unknown>;
       const has = (name: string) => typeof its[name] === 'function';
       return MUST_HAVE.every(has) && MAY_HAVE.every((name) => its[name] === undefined || has(name));
     },
     // A URL may hold a password.
-    shows: kindOf,
+    shows: (value) =>
+      value instanceof Promise ? 'a Promise: await it in the useFactory of forRootAsync' : kindOf(value),
   },
   initial: functionThat('returns an object'),
   purge: {

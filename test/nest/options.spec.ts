@@ -258,6 +258,13 @@ describe.each(ways)('wrong options through %s stop the boot', (_way, boot) => {
     expect((await failureOf(() => boot(options))).message).toMatch(message);
   });
 
+  it('a storage that nobody waited for is told to be awaited', async () => {
+    const storage = Promise.resolve(new MemoryStorage()) as unknown as MemoryStorage;
+    expect((await failureOf(() => boot({ storage }))).message).toMatch(
+      /^SessionModule: storage must be .*new RedisStorage\(client\).*; got a Promise: await it in the useFactory/,
+    );
+  });
+
   it('an optional method of a storage that is no function', async () => {
     const storage = Object.assign(new MemoryStorage(), { ping: true });
     expect((await failureOf(() => boot({ storage }))).message).toMatch(/^SessionModule: storage must be/);
