@@ -6,6 +6,7 @@ import {
   Module,
   type ModuleMetadata,
   type OnModuleInit,
+  Optional,
   type OptionalFactoryDependency,
   type Provider,
   type Type,
@@ -50,8 +51,11 @@ export interface SessionModuleAsyncOptions extends Scope, Pick<ModuleMetadata, '
 export class SessionModule implements OnModuleInit {
   constructor(
     @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
-    @Inject(Exchanges) private readonly exchanges: Exchanges,
-  ) {}
+    @Optional() @Inject(Exchanges) private readonly exchanges: Exchanges,
+  ) {
+    if (!exchanges)
+      refuse('import SessionModule.forRoot() or SessionModule.forRootAsync(), not the class alone');
+  }
 
   static forRoot(options: SessionModuleRootOptions = {}): DynamicModule {
     // Options that are no object stop the boot like any other wrong ones, and not the import of a file.
@@ -126,19 +130,26 @@ function settingsFrom(source: SessionModuleAsyncOptions): Provider[] {
     return settingsOf(() => refuse(problem));
   }
   if (useFactory) {
-    const resolve = async (...args: unknown[]) => resolveOptions(await useFactory(...args));
+    const resolve = async (...args: unknown[]) => resolved(await useFactory(...args));
     return [{ provide: SESSION_OPTIONS, inject, useFactory: resolve }];
   }
   const factory = (useClass ?? useExisting)!;
   const resolve = async (from: SessionOptionsFactory) => {
-    if (typeof from?.createSessionOptions === 'function')
-      return resolveOptions(await from.createSessionOptions());
+    if (typeof from?.createSessionOptions === 'function') return resolved(await from.createSessionOptions());
     return refuse(`${useClass ? 'useClass' : 'useExisting'} must have createSessionOptions()`);
   };
   return [
     ...(useClass ? [useClass] : []),
     { provide: SESSION_OPTIONS, inject: [factory], useFactory: resolve },
   ];
+}
+
+function resolved(options: SessionModuleRootOptions): ModuleSettings {
+  if (options?.isGlobal !== undefined)
+    refuse(
+      'isGlobal stands beside useFactory, useClass or useExisting, not among the options that they give',
+    );
+  return resolveOptions(options);
 }
 
 const SOURCES = ['useFactory', 'useClass', 'useExisting'] as const;

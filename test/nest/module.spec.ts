@@ -227,6 +227,13 @@ describe('isGlobal', () => {
     expect(app.get(VisitsService, { strict: false }).store).toBe(app.get(SessionStore, { strict: false }));
   });
 
+  it('among what a factory gives, it is told where it stands', async () => {
+    const useFactory = () => ({ ttl: '1h', isGlobal: false });
+    await expect(compile([SessionModule.forRootAsync({ useFactory })])).rejects.toThrow(
+      'SessionModule: isGlobal stands beside useFactory, useClass or useExisting',
+    );
+  });
+
   it('false: a service of a module that does not import it stops the boot, naming SessionStore', async () => {
     @Module({ providers: [VisitsService] })
     class ForgetfulModule {}
@@ -240,6 +247,12 @@ describe('isGlobal', () => {
     class ForgetfulModule {}
     await expect(compile([SessionModule.forRoot({ isGlobal: false }), ForgetfulModule])).rejects.toThrow(
       /Session/,
+    );
+  });
+
+  it('the class alone, without forRoot(), does not boot, and the error names forRoot()', async () => {
+    await expect(compile([SessionModule])).rejects.toThrow(
+      'SessionModule: import SessionModule.forRoot() or SessionModule.forRootAsync(), not the class alone',
     );
   });
 
