@@ -11,7 +11,7 @@ import { save } from '../session/save.js';
 import { Session, stateOf } from '../session/session.js';
 import { inPages } from '../session/users.js';
 import type { CreateSession, DestroyByUser, ListPage, Sessions } from '../session/sessions.js';
-import { checkedOptions, flag, oneOf, type OptionRules } from '../rules.js';
+import { checkedOptions, flag, kindOf, oneOf, type OptionRules } from '../rules.js';
 import type { SessionRecord } from '../storage/record.js';
 import { demandRequest, openIn } from './contexts.js';
 
@@ -150,7 +150,7 @@ export class SessionStore<T extends object = DefaultSessionData>
   ): Promise<Session<U>> {
     if (typeof target !== 'object' || target === null) {
       throw new SessionError(
-        `SessionStore.of() takes a request or a context of Nest; got ${target === null ? 'null' : `a ${typeof target}`}.`,
+        `SessionStore.of() takes a request or a context of Nest; got ${kindOf(target)}.`,
       );
     }
     // What comes second beside a context of Nest can be no response.

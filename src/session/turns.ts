@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { SessionError } from '../errors.js';
 import { SessionGoneError, SessionLockError } from '../errors.http.js';
+import { kindOf } from '../rules.js';
 import type { SessionLease } from '../storage/session-storage.js';
 import type { CheckedStorage } from './checked-storage.js';
 import { alone, touchIsDue } from './save.js';
@@ -160,5 +161,5 @@ export class Turns {
 
 /** @throws {SessionError} unless it is a function */
 export function checkTap(fn: unknown): void {
-  if (typeof fn !== 'function') throw new SessionError(`tap takes a function; got a ${typeof fn}.`);
+  if (typeof fn !== 'function') throw new SessionError(`tap takes a function; got ${kindOf(fn)}.`);
 }
