@@ -1,6 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { SessionOptionsError } from '../../errors.js';
-import { checkedOptions, kindOf, type OptionRules } from '../../rules.js';
+import { checkedOptions, type OptionRules } from '../../rules.js';
 import { LocalLocks } from '../../storage/local-locks.js';
 import type { SessionRecord } from '../../storage/record.js';
 import {
@@ -48,7 +48,9 @@ export class ConnectStorage extends SessionStorage {
   constructor(store: ConnectStore, options: ConnectStorageOptions = {}) {
     super();
     if (!isConnectStore(store)) {
-      throw new SessionOptionsError(`ConnectStorage takes ${CONNECT_STORE.takes}; got ${kindOf(store)}.`);
+      throw new SessionOptionsError(
+        `ConnectStorage takes ${CONNECT_STORE.takes}; got ${CONNECT_STORE.shows(store)}.`,
+      );
     }
     const { timeout = DEFAULT_TIMEOUT } = checkedOptions('ConnectStorage', options, OPTIONS);
     this.calls = new StoreCalls(store, timeout);

@@ -1,7 +1,7 @@
 import { SessionOptionsError } from '../../errors.js';
 import type { DerivedNames, ForeignSession, SessionImporter } from '../../http/importer.js';
 import type { CookieRequest } from '../../http/request.js';
-import { checkedOptions, flag, functionThat, kindOf, type OptionRules } from '../../rules.js';
+import { checkedOptions, flag, functionThat, type OptionRules } from '../../rules.js';
 import { cookieNameRule } from '../../http/cookie-options.js';
 import { StoreCalls } from '../connect/calls.js';
 import { CONNECT_STORE, type ConnectStore, DEFAULT_TIMEOUT, TIMEOUT } from '../connect/store.js';
@@ -42,7 +42,7 @@ const isTime = (value: unknown): boolean =>
 /** The rules of the options that both importers have, the secret left out. */
 export const IMPORT_OPTIONS: OptionRules<Omit<ImportOptions, 'secret'>> = {
   cookieName: cookieNameRule,
-  store: { ...CONNECT_STORE, shows: kindOf },
+  store: CONNECT_STORE,
   userId: functionThat('gets the data and returns the user'),
   map: functionThat('gets the data and returns those of ours'),
   keep: flag,

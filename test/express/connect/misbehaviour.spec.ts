@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { Logger } from '@nestjs/common';
+import { createClient } from 'redis';
 import { connectShim } from '../../../src/express/connect/shim.js';
 import { ConnectStorage } from '../../../src/express/connect/storage.js';
 import type { ConnectStore } from '../../../src/express/connect/store.js';
@@ -380,7 +381,8 @@ describe('ConnectStorage', () => {
   it.each([
     [undefined, /got undefined/],
     [class RedisStore {}, /got a function/],
-    [{ get: () => undefined, set: () => undefined }, /got an object/],
+    [{ get: () => undefined, set: () => undefined }, /got an object without destroy\.$/],
+    [createClient(), /got a client of Redis, which RedisStorage of nest-sessions\/redis takes\.$/],
     ['redis://:secret@host', /got a string/],
   ])('says of what is no store what it takes', (store, got) => {
     const make = () => new ConnectStorage(store as unknown as ConnectStore);
