@@ -60,8 +60,8 @@ export class Exchanges implements ExchangeParts {
     const known = exchangeOfRequest(request, operation);
     const rawResponse = known || isSocket ? undefined : rawResponseOf(raw, response);
     // A request that is wrapped may not show what belongs to it, but its response does.
-    const its = rawResponse?.req ?? raw;
-    const found = its === raw ? known : (exchangeOf(its) as typeof known);
+    const its = rawResponse?.req;
+    const found = known ?? (its && its !== raw ? (exchangeOf(its) as typeof known) : undefined);
     if (found && found.module !== this) {
       throw new SessionError(
         'This request has a session of another SessionModule already: one request, one module.',

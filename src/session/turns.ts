@@ -96,6 +96,7 @@ export class Turns {
   /** The route holds the lock already; its taps still run one after another. */
   private inRoute<R>(route: Held, fn: (lease: SessionLease) => Promise<R>): Promise<R> {
     const turn = route.taps.then(() => this.hold(route.handle, 'tap', route.lease, fn));
+    // The caller has the error; the next tap waits for the end alone.
     route.taps = turn.catch(() => undefined);
     return turn;
   }

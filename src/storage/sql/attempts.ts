@@ -74,6 +74,7 @@ export class Attempts {
           await step(COMMIT, {});
           return result;
         } catch (error) {
+          // Where that fails too, the connection is lost, and the transaction with it: the first error says more.
           await Promise.resolve(step(ROLLBACK, {})).catch(() => undefined);
           throw error;
         }
